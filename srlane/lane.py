@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ABSENT', 'CULANE_ROWS', 'ImageGeometry', 'build_geometry', 'clip_polyline', 'clean_polyline', 'sample_xs',
-           'encode_row', 'row_points', 'Lane', 'decode_row', 'parse_culane', 'read_culane', 'label_points',
-           'tusimple_points']
+           'encode_row', 'row_points', 'Lane', 'decode_row', 'lanes_to_culane', 'parse_culane', 'read_culane',
+           'label_points', 'tusimple_points']
 
 # %% ../nbs/01_lane.ipynb #5fdf989b
 import re
@@ -258,7 +258,7 @@ def decode_row(row, # (4 + P,) float32 `[no lane, lane, start, length, xs…]` i
 # %% ../nbs/01_lane.ipynb #88704388
 CULANE_ROWS = np.arange(270, 590, 8)/590  # ys of a CULane prediction, fractions of the image's height
 
-# %% ../nbs/01_lane.ipynb #f579a39a
+# %% ../nbs/01_lane.ipynb #e71d0bb3
 @patch
 def to_culane(self:Lane,
               size=(1640, 590), # (w, h) of the original image, pixels
@@ -270,8 +270,7 @@ def lanes_to_culane(lanes, # of `Lane`
                     size=(1640, 590), # (w, h) of the original image, pixels
                    )->str: # text of a `.lines.txt` file
     "A CULane prediction file"
-    return '
-'.join(filter(None, (o.to_culane(size) for o in lanes)))
+    return '\n'.join(filter(None, (o.to_culane(size) for o in lanes)))
 
 # %% ../nbs/01_lane.ipynb #3fb6b0f3
 _number = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
