@@ -169,7 +169,7 @@ def angle_loss(preds:list,                   # (B, h, w) angle / π of each leve
     counts = [n for _, n in terms] if counts is None else counts
     return sum(w*s/(n + 1e-4) for w, (s, _), n in zip(weights, terms, counts))
 
-# %% ../../nbs/12_models.losses.ipynb #0f70f6cf
+# %% ../../nbs/12_models.losses.ipynb #c488e1f6
 def seg_loss_terms(pred:Tensor,          # (B, C, h, w) logits, class 0 is background
                    target:Tensor,        # (B, h, w) int64 class
                    background:float=.4,  # weight of class 0; the others weigh 1
@@ -177,7 +177,8 @@ def seg_loss_terms(pred:Tensor,          # (B, C, h, w) logits, class 0 is backg
                   )->tuple[Tensor, Tensor]: # weighted sum of −log p; sum of the weights
     "Numerator and denominator of one level's segmentation loss"
     target = target.long()
-    weight = torch.where(target == 0, background, 1.).to(pred.dtype)*(target != ignore)
+    weight = (target != ignore).to(pred.dtype)
+    weight = torch.where(target == 0, background*weight, weight)
     return (weight*F.cross_entropy(pred, target, ignore_index=ignore, reduction='none')).sum(), weight.sum()
 
 # %% ../../nbs/12_models.losses.ipynb #c1e229f7
