@@ -133,29 +133,32 @@ def matrix(self:Affine,
     t = self.translate_percent
     return affine_matrix(size, (rng.uniform(*t['x']), rng.uniform(*t['y'])), rng.uniform(*self.rotate), rng.uniform(*self.scale), rng.uniform(*self.shear))
 
-# %% ../nbs/04_transforms.ipynb #dfc3d5f4
+# %% ../nbs/04_transforms.ipynb #2d6fd09d
 class ChannelShuffle:
     "Red, green and blue in a random order"
     __repr__ = basic_repr()
-    def __call__(self, img, rng): return np.ascontiguousarray(img[..., rng.permutation(3)])
+    def __call__(self, img, rng):
+        planes = cv2.split(img)
+        return cv2.merge([planes[i] for i in rng.permutation(3)])
 
 class MultiplyAndAddToBrightness:
     "Brightness times a random factor, plus a random number of grey levels"
     __repr__ = basic_repr('mul,add')
     def __init__(self, mul=(.85, 1.15), add=(-10, 10)): self.mul, self.add = number_range(mul, 'mul', 0), number_range(add, 'add')
     def __call__(self, img, rng):
-        table = np.arange(256)*rng.uniform(*self.mul) + rng.uniform(*self.add)
-        return cv2.LUT(img, table.round().clip(0, 255).astype(np.uint8))
+        return cv2.addWeighted(img, rng.uniform(*self.mul), img, 0, rng.uniform(*self.add))   # rounds, and stops at 0 and 255
 
-# %% ../nbs/04_transforms.ipynb #e6b1e4fd
+# %% ../nbs/04_transforms.ipynb #1d52590f
 class AddToHueAndSaturation:
     "Shift hue (256 = a full turn) and saturation (0…255) by one random number"
     __repr__ = basic_repr('value')
     def __init__(self, value=(-10, 10)): self.value = number_range(value, 'value', -255, 255)
     def __call__(self, img, rng):
-        v, levels = round(rng.uniform(*self.value)), np.arange(256)
-        table = np.stack([(levels + v) % 256, (levels + v).clip(0, 255), levels], -1).astype(np.uint8)
-        return cv2.cvtColor(cv2.LUT(cv2.cvtColor(img, cv2.COLOR_RGB2HSV_FULL), table[None]), cv2.COLOR_HSV2RGB_FULL)
+        v = round(rng.uniform(*self.value))
+        h, s, value = cv2.split(cv2.cvtColor(img, cv2.COLOR_RGB2HSV_FULL))
+        h = h + np.uint8(v % 256)                           # uint8 wraps as an angle does
+        s = cv2.add(s, v) if v > 0 else cv2.subtract(s, -v) # stops at 0 and 255
+        return cv2.cvtColor(cv2.merge([h, s, value]), cv2.COLOR_HSV2RGB_FULL)
 
 # %% ../nbs/04_transforms.ipynb #7720acb5
 def _odd(rng, k): return int(rng.integers(k[0], k[1] + 1)) | 1   # an odd kernel size
