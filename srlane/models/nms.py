@@ -18,7 +18,7 @@ def covered_rows(start:Tensor,  # (...) first row, not rounded
     "Rounded rows a lane covers, inside the image"
     return (start + .5).clamp(min=0).trunc(), (end + .5).trunc().clamp(max=strips)
 
-# %% ../../nbs/14_models.nms.ipynb #55b411fc
+# %% ../../nbs/14_models.nms.ipynb #7e4199f9
 def close_lanes(xs:Tensor,     # (P, ...) xs in pixels, rows first
                 rows:tuple,    # (...) first and last covered row of each
                 x:Tensor,      # (P, ...) xs in pixels of the lanes to compare with; broadcasts
@@ -31,8 +31,7 @@ def close_lanes(xs:Tensor,     # (P, ...) xs in pixels, rows first
     gaps = torch.where((i >= lo) & (i <= hi), (xs - x).abs(), 0).unbind(0)
     total = gaps[0].clone()
     for gap in gaps[1:]: total += gap
-    n = hi - lo + 1
-    return (n > 0) & (total < threshold*n)
+    return total < threshold*(hi - lo + 1)     # without a common row 0 is not below 0
 
 # %% ../../nbs/14_models.nms.ipynb #b1c536e2
 @torch.no_grad()
