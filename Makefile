@@ -1,0 +1,48 @@
+# make demo, make test: all that is needed is Python 3.10+ and make. `make help` lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ARGS   ?=
+FLAGS  ?=
+
+.PHONY: help env demo test notebooks export readme docs hooks clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+env: $(READY) ## the environment in .venv, with the versions of constraints.txt
+
+$(READY): settings.ini setup.py constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make an environment; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# OpenCV's usual wheel needs the system's libGL; where there is none, the same version without windows takes its place
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps -c constraints.txt opencv-python-headless
+	@touch $@
+
+demo: env ## made-up roads, training, validation, pictures (ARGS="…" is passed on)
+	$(BIN)/srlane demo $(ARGS)
+
+test: env ## every check; ARGS="docs wheel" runs only those groups, FLAGS=slow the slow cells too
+	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
+
+notebooks: env ## run notebooks and save their outputs (all, or ARGS="30_runner")
+	$(BIN)/python tools/notebooks.py run $(ARGS)
+
+export: env ## notebooks -> srlane/*.py
+	PATH="$(abspath $(BIN)):$$PATH" nbdev_export
+
+readme: env ## nbs/index.ipynb -> README.md
+	$(BIN)/python tools/docs.py readme
+
+docs: env ## the site in _docs, checked
+	$(BIN)/python tools/docs.py build
+
+hooks: env ## git hooks: clean notebooks at commit, merge them cell by cell
+	git config --local include.path ../.gitconfig
+	install -D -m 755 tools/pre-commit "$$(git rev-parse --git-path hooks)/pre-commit"
+
+clean: ## remove what was made, but not the environment (.venv), data or runs
+	rm -rf _docs _proc build dist *.egg-info nbs/nbdev.yml nbs/sidebar.yml .site-*
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

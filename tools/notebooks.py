@@ -1,0 +1,112 @@
+"""The notebooks: run them, test them, look them over.
+
+    python tools/notebooks.py run [NAME ...]     execute, save the outputs, clean (all of them without a name)
+    python tools/notebooks.py test [NAME ...]    nbdev_test, each in a process of its own
+    python tools/notebooks.py lint [NAME ...]    what nbdev, git and a reader would stumble over
+"""
+import ast, builtins, json, os, re, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+max_bytes = 600_000  # of a notebook with its pictures
+
+def notebooks(names=())->list: # paths of the notebooks named (`30_runner`, `nbs/30_runner.ipynb`), or of all, in reading order
+    "The notebooks of the project"
+    every = sorted(p for p in (root/'nbs').rglob('*.ipynb') if not re.search(r'[/\\][._]', str(p.relative_to(root))))
+    if not names: return every
+    found = [p for p in every if p.stem in {Path(n).stem if n.endswith('.ipynb') else n for n in names}]
+    if len(found) < len(names): raise SystemExit(f'{len(names)} notebooks named, {len(found)} found; there are {", ".join(p.stem for p in every)}')
+    return found
+
+# --- Running
+
+def run(path:Path, # a notebook
+       )->float:   # seconds
+    "Execute a notebook, save its outputs and clean it; it stays as it was when a cell fails"
+    import nbformat
+    from nbclient import NotebookClient
+    from nbdev.clean import nbdev_clean
+    nb, start = nbformat.read(path, 4), time.time()
+    NotebookClient(nb, timeout=1800, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
+    nbformat.write(nb, path)
+    nbdev_clean(str(path))
+    return time.time() - start
+
+# --- Testing
+
+def test_one(path:Path,        # a notebook
+             flags:str='',     # nbdev's test flags to run too, such as `slow`
+             timeout:int=900,  # seconds
+            )->tuple:          # passed, seconds, output
+    "`nbdev_test` on one notebook in its own process, so that no notebook leans on what another has left"
+    cmd = [sys.executable, '-c', 'from nbdev.test import nbdev_test; nbdev_test()', '--path', str(path), '--n_workers', '0', '--flags', flags]
+    env, start = {**os.environ, 'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1'), 'MPLBACKEND': 'agg'}, time.time()
+    try: r = subprocess.run(cmd, cwd=root, env=env, capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired as e: return False, timeout, f'{e.stdout or ""}\nstopped after {timeout} s'
+    return r.returncode == 0 and 'Success.' in r.stdout, time.time() - start, r.stdout + r.stderr
+
+def test_all(paths:list, flags:str=''):
+    "Test notebooks, as many at a time as there are cores: one thread each is quicker than two in turn; yields (path, passed, seconds, output)"
+    with ThreadPoolExecutor(os.cpu_count() or 1) as ex:
+        for path, res in zip(paths, ex.map(lambda p: test_one(p, flags), paths)): yield path, *res
+
+# --- Looking over
+
+def bound(tree:ast.AST)->set: # names that the code imports, assigns or defines
+    "Every name that some code binds"
+    names = {(a.asname or a.name).split('.')[0] for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names}
+    names |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return names | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)} | {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+
+def lean_on_others(cells:list # of a notebook
+                  )->list:    # indices of the cells that do
+    """nbdev runs the exported cells and those with an import, and no others, when it builds the docs.
+    A cell with an import may therefore use no name from a cell without one."""
+    known, bad = set(dir(builtins)), []
+    for i, c in enumerate(cells):
+        src = ''.join(c['source'])
+        if c['cell_type'] != 'code' or re.search(r'^\s*[%!]', src, re.M): continue
+        tree = ast.parse(src)
+        exported = re.search(r'^#\|\s*(export|exports|exporti)\b', src, re.M)
+        if not exported and not any(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.walk(tree)): continue
+        known |= bound(tree)
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        if not exported and not used <= known: bad.append(i)
+    return bad
+
+def lint(path:Path  # a notebook
+        )->list:    # problems, one line each
+    "What is wrong with a saved notebook, short of a failing test"
+    text = path.read_text(encoding='utf-8')
+    cells, out = json.loads(text)['cells'], []
+    say = lambda i, msg: out.append(f'{path.relative_to(root)}, cell {i}: {msg}')
+    if len(text) > max_bytes: out.append(f'{path.relative_to(root)}: {len(text)//1000} kB, more than {max_bytes//1000}; make its pictures smaller')
+    if not re.match(r'# .+\n+> .+', ''.join(cells[0]['source'])): say(0, 'should be "# name" and "> one sentence that says what it is"')
+    for i in lean_on_others(cells): say(i, 'imports something and uses names of other cells, but nbdev runs it without those when it builds the docs; give the import a cell of its own')
+    for i, c in enumerate(cells):
+        if c['cell_type'] != 'code': continue
+        shown = json.dumps(c.get('outputs', []))
+        if any(o['output_type'] == 'error' for o in c.get('outputs', [])): say(i, 'its saved output is an error')
+        if found := re.search(r'(/home/|/root/|/Users/|/tmp/|/private/var/|[A-Z]:\\\\Users)[^"\s]*', re.sub(r'"image/\w+": "[^"]*"', '', shown)):
+            say(i, f'its saved output names a folder of one machine: {found[0][:60]}')
+    return out
+
+def main(argv:list):
+    cmd, *names = argv or ['']
+    paths = notebooks(names)
+    if cmd == 'run':
+        for p in paths: print(f'{p.name}: {run(p):.1f} s', flush=True)
+    elif cmd == 'test':
+        failed = 0
+        for p, ok, secs, text in test_all(paths):
+            print(f'{"passed" if ok else "FAILED"} {p.name} {secs:.1f} s' + ('' if ok else '\n' + text), flush=True)
+            failed += not ok
+        return int(failed > 0)
+    elif cmd == 'lint':
+        problems = [m for p in paths for m in lint(p)]
+        print('\n'.join(problems))
+        return int(bool(problems))
+    else: raise SystemExit(__doc__)
+
+if __name__ == '__main__': sys.exit(main(sys.argv[1:]))
