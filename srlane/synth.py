@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['culane_categories', 'day_categories', 'culane_shares', 'Camera', 'Road', 'Marking', 'Vehicle', 'Panel', 'Light',
            'Scene', 'see_line', 'sample_rows', 'spectral_noise', 'to_ranks', 'ground_texture', 'panel_texture', 'fill',
-           'strip_polygons', 'draw_stripes', 'ground_rows', 'ground_maps', 'draw_ground', 'draw_shade', 'scene_bridges',
-           'arrow_polygons', 'draw_panel', 'cloud_texture', 'draw_backdrop', 'vehicle_faces', 'clip_near',
-           'draw_vehicle', 'sensor_noise', 'light_map', 'draw_lamps', 'draw_weather', 'render', 'sample_camera',
-           'sample_road', 'sample_markings', 'sample_panels', 'sample_vehicles', 'sample_light', 'sample_scene',
-           'add_paint', 'add_crossing', 'make_scene', 'category_of', 'culane_text', 'tusimple_xs', 'culane_name',
-           'tusimple_name', 'make_culane', 'make_tusimple']
+           'strip_polygons', 'draw_stripes', 'ground_rows', 'ground_maps', 'haze_at', 'draw_ground', 'draw_paint',
+           'draw_shade', 'scene_bridges', 'arrow_polygons', 'draw_panel', 'cloud_texture', 'draw_reflection',
+           'draw_backdrop', 'vehicle_faces', 'clip_near', 'draw_vehicle', 'sensor_noise', 'light_map', 'draw_lamps',
+           'draw_weather', 'render', 'sample_camera', 'sample_road', 'sample_markings', 'sample_vehicle',
+           'sample_vehicles', 'sample_panels', 'sample_light', 'add_seams', 'add_arrows', 'add_crossing',
+           'sample_scene', 'make_scene', 'category_of', 'culane_text', 'tusimple_xs', 'culane_name', 'tusimple_name',
+           'make_culane', 'make_tusimple']
 
-# %% ../nbs/03_synth.ipynb #f1637428
+# %% ../nbs/03_synth.ipynb #e5e549b4
 import json, os, subprocess, sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, asdict
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 import cv2, numpy as np
@@ -117,7 +118,7 @@ class Marking:
         n,r = np.divmod(s-phase, on+off)
         return n*on + np.minimum(r,on)
 
-# %% ../nbs/03_synth.ipynb #57fa7c78
+# %% ../nbs/03_synth.ipynb #7a6cf1cd
 @dataclass
 class Vehicle:
     "A vehicle on the road"
@@ -135,7 +136,7 @@ class Panel:
     d:float       # metres to the right
     height:float  # metres
     phase:float   # metres by which its texture is shifted
-    shade:float = 1.
+    shade:float = 1. # brightness, at most 1
 
 @dataclass
 class Light:
@@ -151,7 +152,7 @@ class Light:
     haze:float = .3           # how much of the far distance is lost
     quality:int = 90          # JPEG
 
-# %% ../nbs/03_synth.ipynb #98cdae68
+# %% ../nbs/03_synth.ipynb #2d7c2c5c
 culane_categories = ('normal','crowd','hlight','shadow','noline','arrow','curve','cross','night')
 day_categories = ('normal','crowd','shadow','noline','arrow','curve')
 
@@ -170,7 +171,7 @@ class Scene:
     asphalt:tuple = (105,105,108)               # RGB
     verge:tuple = (90,100,70)                   # RGB
     edges:tuple = (-9.,6.)                      # left and right end of the asphalt, metres
-    kerb:tuple = (0.,0.)                        # width of the left and right kerb, metres
+    kerbs:tuple = (0.,0.)                       # width of the left and right kerb, metres
     reach:float = 45.                           # metres to which people label
     bonnet:float = 0.                           # height of our own bonnet as a fraction of the image
     seed:int = 0                                # of textures and noise
@@ -240,15 +241,18 @@ def to_ranks(noise, # any shape
     edges = np.quantile(noise[::4,::4], np.linspace(0,1,257)[1:-1])
     return np.searchsorted(edges, noise).astype(np.uint8)
 
-# %% ../nbs/03_synth.ipynb #9db8057f
+# %% ../nbs/03_synth.ipynb #33f02fa4
 _tile = (32.,16.) # metres along, across
+
+@lru_cache
+def _ground_noise(beta, stretch=1.): return spectral_noise((1024,1024), beta, [int(beta*10),int(stretch*10)], stretch)
 
 @lru_cache
 def ground_texture(kind, # 0…3
                   )->list: # of (n, m, 4) uint8, from fine to coarse
     "Asphalt, verge, wear and leaf shade on a tile of the ground"
     n,rng = 1024,np.random.default_rng(kind)
-    f = lambda beta,stretch=1.,k=0: spectral_noise((n,n), beta, (kind,int(beta*10),int(stretch*10),k), stretch)
+    f = lambda *a: np.roll(_ground_noise(*a), tuple(rng.integers(0,n,2)), (0,1))
     cracks = np.zeros((n,n), np.float32)
     for _ in range((2,6,14,4)[kind]):
         p = rng.uniform(0,n,2) + np.cumsum(rng.normal(0,9,(60,2))+rng.normal(0,6,2), 0)
@@ -257,29 +261,35 @@ def ground_texture(kind, # 0…3
         x,y = rng.uniform(0,n,2).astype(int); a,b = rng.uniform(30,200,2).astype(int)
         cracks[y:y+b,x:x+a] += rng.uniform(-.25,.35)
     asphalt = 128 + 7*f(.2) + 6*f(1.,.1) + 5*f(1.6) - 34*cracks
-    verge = 128 + 24*f(1.1) + 10*f(.2,1.,1)
-    wear = to_ranks(f(.9) + .8*f(1.2,.3) + .5*f(.1,1.,2))
-    leaves = to_ranks(f(1.5,.7,3) + .12*f(.5,1.,4))
+    verge = 128 + 24*f(1.) + 10*f(.2)
+    wear = to_ranks(f(1.) + .8*f(1.,.1) + .5*f(.2))*.75   # fresh paint (255) is left whole
+    leaves = to_ranks(f(1.6) + .15*f(1.))
     t = np.dstack([np.clip(asphalt,0,255),np.clip(verge,0,255),wear,leaves]).astype(np.uint8)
     return [t] + [cv2.resize(t, (n//a,n//b), interpolation=cv2.INTER_AREA) for a,b in ((2,8),(4,32))]
 
-# %% ../nbs/03_synth.ipynb #f3d90057
+# %% ../nbs/03_synth.ipynb #565079a9
 def _trees(rng, w, h, ppm, low=.45, dense=1.):
     "A row of trees, RGBA"
-    t = np.zeros((h,w,4), np.uint8)
+    t,mask,tint = np.zeros((h,w,4), np.uint8),np.zeros((h,w), np.float32),np.full((h,w,3), 40, np.float32)
+    around = lambda x: [x+o for o in (-w,0,w)]
     x = 0.
-    while x < w:
-        x += ppm*rng.uniform(1.2,5.5)/dense
-        top,base = h*rng.uniform(0,.45),np.array(rng.uniform((32,42,26),(62,78,44)))
-        r = ppm*rng.uniform(1.2,2.4)
-        trunk = rng.uniform(.08,.2)*ppm
-        cv2.rectangle(t, (int(x-trunk),int(top+r)), (int(x+trunk),h), (*(int(v) for v in rng.uniform(45,75)*np.array([1,.9,.8])),255), -1)
-        k = 170
-        y = top + (h*rng.uniform(low,.85)-top)*rng.beta(1.1,1.3,k)
-        px = x + rng.normal(0,.55,k)*r
-        lit = .55+.6*(1-(y-top)/h)+rng.normal(0,.16,k)
-        for i in np.argsort(lit):
-            for o in (0,-w): cv2.ellipse(t, (int(px[i]+o),int(y[i])), (int(r*rng.uniform(.1,.32)),int(r*rng.uniform(.08,.25))), rng.uniform(0,180), 0, 360, (*(int(v) for v in np.clip(base*lit[i],0,255)),255), -1)
+    def blob(u, y, r, c):
+        for o in around(u): cv2.circle(mask, (int(o),int(y)), int(r), 1., -1); cv2.circle(tint, (int(o),int(y)), int(r*1.2), tuple(map(float,c)), -1)
+    while x < w-ppm:
+        x += ppm*rng.uniform(1.5,6)/dense
+        top,r,base = h*rng.uniform(.02,.4),ppm*rng.uniform(1.5,3.2),np.array(rng.uniform((30,40,22),(58,68,38)))*rng.uniform(.6,1.3)
+        trunk,c = rng.uniform(.06,.15)*ppm,rng.uniform(40,75)*np.array([1,.92,.82])
+        for u in around(x): cv2.rectangle(t, (int(u-trunk),int(top+r)), (int(u+trunk),h), (*map(int,c),255), -1)
+        bottom = max(h*rng.uniform(low-.1,low+.15), top+1.3*r)
+        for k in range(30):
+            v = rng.beta(1.2,1.2)
+            blob(x+rng.normal(0,.5)*r*np.sqrt(np.sin(np.pi*(.15+.75*v))), top+v*(bottom-top), r*rng.uniform(.2,.5), base*np.clip(1.3-.7*v+rng.normal(0,.18),.35,1.7))
+        for k in range(rng.integers(0,14)): blob(x+rng.normal(0,2)*ppm, h*rng.uniform(.85,1.), ppm*rng.uniform(.3,.8), base*rng.uniform(.6,1.1))
+    f = lambda beta,k: spectral_noise((h,w), beta, [k,w,int(10*low)])
+    alpha = np.clip((cv2.GaussianBlur(mask,(0,0),.16*ppm)*(1+.3*f(.75,1)+.15*f(1.3,2))-.42)*5, 0, 1)[...,None]
+    leaf = cv2.GaussianBlur(tint,(0,0),.12*ppm)*(1+.3*f(.7,3)+.2*f(1.2,4))[...,None]
+    t[...,:3] = np.clip(t[...,:3]*(1-alpha)+leaf*alpha, 0, 255)
+    t[...,3:] = np.maximum(t[...,3:], alpha*255)
     return t
 
 def _buildings(rng, w, h, ppm):
@@ -288,7 +298,7 @@ def _buildings(rng, w, h, ppm):
     x = 0
     while x < w:
         b,top = int(ppm*rng.uniform(8,22)),int(h*rng.uniform(0,.7))
-        c,win = rng.uniform(90,190)*rng.uniform(.85,1.1,3),rng.uniform(40,110)*np.array([.9,1,1.1])
+        c,win = rng.uniform(95,190)*np.array([1,1-rng.uniform(0,.12),1-rng.uniform(0,.22)]),rng.uniform(40,110)*np.array([.9,1,1.1])
         t[top:,x:x+b] = (*np.clip(c,0,255),255)
         for y in range(top+int(.8*ppm), h-int(2.6*ppm), int(3*ppm)):
             for u in range(x+int(.6*ppm), min(x+b,w)-int(1.6*ppm), int(2.4*ppm)): t[y:y+int(1.5*ppm),u:u+int(1.3*ppm),:3] = win*rng.uniform(.7,1.4)
@@ -302,6 +312,14 @@ def _barrier(rng, w, h, ppm, kind):
         for x in range(0, w, int(4*ppm)): t[int(.15*h):,x:x+int(.15*ppm)] = (110,112,112,255)
         for y,v in zip(range(int(.12*h),int(.55*h)), np.linspace(215,120,int(.55*h))): t[y,:] = (v,v,v,255)
         t[int(.3*h):int(.36*h)] = (95,97,97,255)
+    elif kind in ('lamps','signs'):
+        for x in ([w//3] if kind=='lamps' else [w//5,w//2]):
+            a = int(.07*ppm)+1
+            t[int(.02*h):,x-a:x+a] = (120,122,124,255)
+            if kind=='lamps': t[int(.02*h):int(.035*h),x-a:x+int(2*ppm)] = (125,127,130,255)
+            else:
+                c = [(30,70,150),(25,105,65),(215,215,210)][rng.integers(3)]; b = int(ppm*rng.uniform(.5,1.4))
+                t[int(.05*h):int(.05*h)+int(1.1*b),x-b:x+b] = (*c,255); t[int(.12*h)+b//2:int(.14*h)+b//2,x-b//2:x+b//2,:3] = 225-np.array(c)//3
     elif kind=='fence':
         t[int(.05*h):int(.15*h)] = t[int(.8*h):int(.88*h)] = (205,210,208,255)
         for x in range(0, w, int(.25*ppm)): t[int(.1*h):int(.85*h),x:x+max(1,int(.06*ppm))] = (200,205,205,255)
@@ -316,25 +334,26 @@ def _barrier(rng, w, h, ppm, kind):
     return t
 
 @lru_cache
-def panel_texture(kind, # 'trees0'…'trees3', 'houses0', 'houses1', 'rail', 'fence', 'wall', 'noise', 'hedge'
+def panel_texture(kind, # 'trees0'…'trees3', 'houses0', 'houses1', 'rail', 'fence', 'wall', 'noise', 'hedge', 'lamps', 'signs'
                  )->tuple: # (h, w, 4) uint8 premultiplied RGBA, length of the tile in metres
     "What an upright strip beside the road looks like"
     rng = np.random.default_rng([ord(c) for c in kind])
     if kind.startswith('trees'):
-        k = int(kind[-1]); t,m = _trees(rng, 2048, 400, 32, (.5,.85,.6,.4)[k], (1.,1.6,.6,1.2)[k]),64.
+        k = int(kind[-1]); t,m = _trees(rng, 2048, 400, 32, (.6,.85,.7,.5)[k], (1.,1.7,.7,1.4)[k]),64.
     elif kind.startswith('houses'): t,m = _buildings(rng, 2048, 320, 16),128.
+    elif kind in ('lamps','signs'): t,m = _barrier(rng, 640, 160, 20, kind),32.
     else: t,m = _barrier(rng, 1024, 64, 32, kind),32.
     t[...,:3] = t[...,:3]*(t[...,3:]/255.)
     return t,m
 
-# %% ../nbs/03_synth.ipynb #9667ee1e
+# %% ../nbs/03_synth.ipynb #66625821
 def fill(img,
          polygons, # list of (n, 2) pixels
          color,    # number or RGB
         ):
     "Fill polygons, anti-aliased"
     for p in polygons:
-        if len(p)>2: cv2.fillPoly(img, [np.rint((np.clip(p,-3e4,3e4)-.5)*16).astype(np.int32)], color, cv2.LINE_AA, 4)
+        if len(p)>2: cv2.fillPoly(img, [np.rint((np.minimum(np.maximum(p,-3e4),3e4)-.5)*16).astype(np.int32)], color, cv2.LINE_AA, 4)
 
 def strip_polygons(camera:Camera,
                    road:Road,
@@ -413,7 +432,13 @@ def ground_maps(rows, # of `ground_rows`
         out[a:b] = cv2.remap(t, u, np.ascontiguousarray(v), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     return out
 
-# %% ../nbs/03_synth.ipynb #b3c3eba8
+# %% ../nbs/03_synth.ipynb #d0d7b787
+def haze_at(light:Light,
+            s, # metres ahead
+           )->np.ndarray: # float32 in 0…1
+    "How much of what is there is lost in haze"
+    return (light.haze*(1-np.exp(-np.maximum(np.asarray(s)-40,0)/90))).astype(np.float32)
+
 def draw_ground(scene:Scene,
                 img, # (H, W, 3) uint8 RGB, drawn into
                )->tuple: # what `ground_rows` says
@@ -423,34 +448,48 @@ def draw_ground(scene:Scene,
     rows = top,s,xc,ppm,last = ground_rows(cam, road)
     near,flat = 1.2,lambda q,n=24: strip_polygons(cam, road, q, last, n)
     maps = cv2.split(ground_maps(rows, w, scene.seed%4, rng.uniform(0,32,2)))
-    img[top:] = scene.verge
+    cv2.rectangle(img, (0,top), (w,h), scene.verge, -1)
     on = np.zeros((h,w), np.uint8)
     road_poly = flat([(near,320.,*scene.edges)], 120)
     fill(img, road_poly, scene.asphalt); fill(on, road_poly, 255)
-    for k,e,sign in zip(scene.kerb, scene.edges, (-1,1)):
+    for k,e,sign in zip(scene.kerbs, scene.edges, (-1,1)):
         if k: fill(img, flat([(near,320.,e,e+sign*k)], 80), (150,150,146))
     for *q,c in scene.strips: fill(img, flat([q]), c)
-    cover,paint = np.zeros((h,w), np.uint8),np.zeros((h,w), np.uint8)
-    for color in sorted({m.color for m in scene.markings}):
-        cover[:],paint[:] = 0,0
-        for m in (m for m in scene.markings if m.color==color):
-            fill(paint, flat([(near,m.until,m.offset-1,m.offset+1)], 60), int(255*m.paint))
-            draw_stripes(cover, cam, road, m)
-        if color==scene.markings[0].color:
-            for a in scene.arrows:
-                fill(paint, flat([(a[0]-1,a[0]+7,a[1]-1,a[1]+1)]), int(255*a[3]))
-                fill(cover, arrow_polygons(cam, road, *a[:3]), 255)
-        keep = cv2.multiply(cv2.subtract(paint[top:], maps[2]), 4)
-        keep = cv2.cvtColor(cv2.multiply(cover[top:], keep, scale=1/255), cv2.COLOR_GRAY2RGB)
-        g = img[top:]
-        img[top:] = cv2.add(cv2.multiply(g, cv2.bitwise_not(keep), scale=1/255), cv2.multiply(keep, (*color,0), scale=1/255))
+    draw_paint(scene, img, top, flat, maps[2])
     tex = maps[1]
     cv2.copyTo(maps[0], on[top:], tex)
     tex = cv2.multiply(tex, draw_shade(scene, rows, rng, maps[3]), scale=1/128)
     img[top:] = cv2.multiply(img[top:], cv2.cvtColor(tex, cv2.COLOR_GRAY2RGB), scale=1/128)
+    n = int((s>40).sum())
+    k = haze_at(li, s[:n])[:,None,None]
+    img[top:top+n] = img[top:top+n]*(1-k)+k*np.float32(li.sky[1])
     return rows
 
-# %% ../nbs/03_synth.ipynb #97c5fb38
+# %% ../nbs/03_synth.ipynb #75ef3aa5
+def draw_paint(scene:Scene,
+               img,  # (H, W, 3) uint8 RGB, drawn into
+               top,  # first row of the ground
+               flat, # makes polygons of rectangles on the road
+               wear, # (H - top, W) uint8, the texture's channel
+              ):
+    "Lane markings and arrows"
+    cover,left = np.zeros((2,*img.shape[:2]), np.uint8)
+    white = scene.markings[-1].color
+    color = np.empty_like(img[top:])
+    cv2.rectangle(color, (0,0), img.shape[1::-1], white, -1)
+    for m in scene.markings:
+        near = flat([(1.2,m.until,m.offset-1,m.offset+1)])
+        fill(left, near, int(255*m.paint))
+        if m.color!=white: fill(color, [p-(0,top) for p in near], m.color)
+        draw_stripes(cover, scene.camera, scene.road, m)
+    for s,d,kind,paint in scene.arrows:
+        fill(left, flat([(max(s-1,1.2),s+7,d-1,d+1)]), int(255*paint))
+        fill(cover, arrow_polygons(scene.camera, scene.road, s, d, kind), 255)
+    keep = cv2.multiply(cover[top:], cv2.multiply(cv2.subtract(left[top:], wear), 4), scale=1/255)
+    keep = cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB)
+    img[top:] = cv2.add(cv2.multiply(img[top:], cv2.bitwise_not(keep), scale=1/255), cv2.multiply(keep, color, scale=1/255))
+
+# %% ../nbs/03_synth.ipynb #9f690b83
 def draw_shade(scene:Scene,
                rows,   # of `ground_rows`
                rng,
@@ -488,28 +527,30 @@ def scene_bridges(scene:Scene)->list: # of (s0, s1)
     rng = np.random.default_rng([scene.seed,2])
     return [(a,a+rng.uniform(2,12)) for a in rng.uniform(6,60,rng.integers(0,3))]
 
-def arrow_polygons(camera, road,
+_arrows = ('ahead','left','right','ahead_left','ahead_right')
+
+def arrow_polygons(camera:Camera,
+                   road:Road,
                    s,    # metres ahead, its near end
                    d,    # metres to the right, its middle
-                   kind, # 'ahead', 'left', 'right'
+                   kind, # one of `_arrows`
                   )->list: # of (n, 2) pixels
     "An arrow on the road, 6 m long"
-    shaft = [(0,-.08),(3.6,-.08),(3.6,.08),(0,.08)]
-    head = [(3.6,-.3),(6,0),(3.6,.3)]
-    turn = [(2.6,.08),(3.6,.5),(3.1,.5),(4.,1.),(4.9,.5),(4.4,.5),(3.4,.08)]
-    turn = [(a*.95,b*.75) for a,b in turn]
-    parts = {'ahead':[shaft,head], 'right':[shaft,turn], 'left':[shaft,[(a,-b) for a,b in turn]],
-             'ahead_right':[shaft,head,[(a-1.2,b) for a,b in turn]], 'ahead_left':[shaft,head,[(a-1.2,-b) for a,b in turn]]}[kind]
-    return [camera.project(road.points(s+np.array(p)[:,0], d+np.array(p)[:,1])) for p in parts] if s>1.5 else []
+    if s<1.5: return []
+    parts = [[(0,-.08),(3.6,-.08),(3.6,.08),(0,.08)]]
+    if 'ahead' in kind: parts.append([(3.6,-.3),(6,0),(3.6,.3)])
+    turn = np.array([(2.5,.06),(3.4,.38),(2.95,.38),(3.8,.75),(4.65,.38),(4.2,.38),(3.2,.06)])-((1.2,0) if 'ahead' in kind else (0,0))
+    for side,sign in (('left',-1),('right',1)):
+        if side in kind: parts.append(turn*(1,sign))
+    return [camera.project(road.points(*(np.array(p)+(s,d)).T)) for p in parts]
 
-# %% ../nbs/03_synth.ipynb #e1853679
+# %% ../nbs/03_synth.ipynb #4135c28c
 def draw_panel(canvas, # (h, w, 4) uint8 premultiplied RGBA, drawn into
                scene:Scene,
                panel:Panel,
                scale=.5, # of the canvas
               ):
     "An upright strip along the road"
-    t,length = panel_texture(panel.kind)
     s = np.geomspace(.9, 300, 260)
     base,top = (scene.camera.project(scene.road.points(s,panel.d,h), .5)*scale for h in (0,panel.height))
     x = base[:,0]*(1 if panel.d<0 else -1)   # grows along the road until the strip hides itself
@@ -521,19 +562,41 @@ def draw_panel(canvas, # (h, w, 4) uint8 premultiplied RGBA, drawn into
     if ok.sum()<2: return
     a,b = np.flatnonzero(ok)[[0,-1]]+(0,1)
     f = lambda v: np.interp(cols[a:b], x[keep], v[keep])
-    yb,yt,ss = f(base[:,1]),f(top[:,1]),f(s)
-    r0,r1 = int(np.clip(yt.min(),0,h)),int(np.clip(np.ceil(yb.max()),0,h))
-    if r1-r0<2: return
+    yb,yt,ss = f(base[:,1]).astype(np.float32),f(top[:,1]).astype(np.float32),f(s)
+    cuts = np.searchsorted(ss if panel.d<0 else -ss, [10,30] if panel.d<0 else [-30,-10])   # the far part is low: less to draw
+    for i,j in zip([0,*cuts], [*cuts,b-a]):
+        if i<j: _draw_panel(canvas, scene.light, panel, a+i, yt[i:j], yb[i:j], ss[i:j])
+
+def _draw_panel(canvas, light, panel, x, yt, yb, s):
+    "The columns of a strip from `x` on"
+    t,length = panel_texture(panel.kind)
+    r0,r1 = int(np.clip(yt.min(),0,canvas.shape[0])),int(np.clip(np.ceil(yb.max()),0,canvas.shape[0]))
+    if r1-r0<1: return
     n,m = t.shape[:2]
-    v = ((np.arange(r0,r1)[:,None]+.5-yt)*(n/np.maximum(yb-yt,.5))).astype(np.float32)-.5
-    u = np.broadcast_to((((ss+panel.phase)/length*m)%(m-1)).astype(np.float32), v.shape)
-    tex = cv2.remap(t, np.ascontiguousarray(u), v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    if panel.shade!=1: tex = cv2.multiply(tex, (panel.shade,)*3+(1.,))
-    part = canvas[r0:r1,a:b]
-    canvas[r0:r1,a:b] = cv2.add(cv2.multiply(part, cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(tex,3)), cv2.COLOR_GRAY2RGBA) | np.uint8([0,0,0,0]), scale=1/255), tex)
+    v = (np.arange(r0,r1,dtype=np.float32)[:,None]+.5-yt)*(n/np.maximum(yb-yt,.5))-.5
+    u = np.repeat((((s+panel.phase)/length*m)%(m-1)).astype(np.float32)[None], r1-r0, 0)
+    tex = cv2.remap(t, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    alpha,k = cv2.extractChannel(tex,3),haze_at(light, s)[:,None]
+    columns = lambda rgb,a: np.repeat(np.concatenate([rgb,np.full_like(k,a)], 1).astype(np.uint8)[None], r1-r0, 0)
+    if panel.shade<1 or k.any(): tex = cv2.multiply(tex, columns(np.repeat((1-k)*panel.shade*255,3,1),255), scale=1/255)
+    if k.any(): tex = cv2.add(tex, cv2.multiply(cv2.merge([alpha]*4), columns(k*np.float32(light.sky[1]),0), scale=1/255))
+    part = canvas[r0:r1,x:x+len(s)]
+    part[:] = cv2.add(cv2.multiply(part, cv2.merge([cv2.bitwise_not(alpha)]*4), scale=1/255), tex)
 
 @lru_cache
 def cloud_texture(): return to_ranks(spectral_noise((256,1024), 1.5, 7, 1.6))
+
+def draw_reflection(canvas, # (h, w, 4) uint8 with sky and panels, half the image's size
+                    img,    # (H, W, 3) uint8 RGB with the ground, drawn into
+                    top,    # first row of the ground
+                    amount, # 0…1
+                   ):
+    "A wet road mirrors what is above it, smeared downwards"
+    n = min(top//2, canvas.shape[0]-top//2)
+    if n<8: return
+    up = cv2.resize(np.ascontiguousarray(canvas[top//2-n:top//2,:,:3][::-1]), (canvas.shape[1]//4,n//8), interpolation=cv2.INTER_AREA)
+    g = img[top:]
+    cv2.addWeighted(g, 1-.6*amount, cv2.resize(cv2.blur(up,(5,3)), g.shape[1::-1]), amount, 0, g)
 
 def draw_backdrop(scene:Scene,
                   img, # (H, W, 3) uint8 RGB with the ground, drawn into
@@ -543,11 +606,11 @@ def draw_backdrop(scene:Scene,
     (w,h),li,rng = scene.camera.size,scene.light,np.random.default_rng([scene.seed,3])
     hw,hh,ht = w//2,h//2,(top+1)//2+1
     canvas = np.zeros((hh,hw,4), np.uint8)
-    grad = np.linspace(0,1,ht)[:,None,None]*(np.array(li.sky[1])-li.sky[0])+li.sky[0]
+    grad = np.linspace(0,1,ht//2+1,dtype=np.float32)[:,None,None]*np.float32(np.array(li.sky[1])-li.sky[0])+np.float32(li.sky[0])
     o = rng.integers(0,1024-500),rng.integers(0,120)
-    c = cv2.resize(cloud_texture()[o[1]:o[1]+130,o[0]:o[0]+500], (hw,ht)).astype(np.float32)[...,None]/255
-    sky = grad + (np.clip(c-rng.uniform(.2,.8),0,1)*rng.uniform(0,1.3))*(np.array([238,238,236.])*max(li.sky[1])/255-grad)
-    canvas[:ht,:,:3] = np.clip(sky,0,255); canvas[:ht,:,3] = 255
+    c = cv2.resize(cloud_texture()[o[1]:o[1]+130,o[0]:o[0]+500], (hw//2+1,ht//2+1)).astype(np.float32)[...,None]/255
+    sky = grad + (np.clip(c-np.float32(rng.uniform(.2,.8)),0,1)*np.float32(rng.uniform(0,1.3)))*(np.float32([246,246,244])*np.float32(max(li.sky[1])/255)-grad)
+    canvas[:ht,:,:3] = cv2.resize(np.clip(sky,0,255).astype(np.uint8), (hw,ht)); canvas[:ht,:,3] = 255
     if rng.random()<.7:
         x = np.linspace(0,hw,60)
         for k in range(rng.integers(1,3)):
@@ -555,53 +618,54 @@ def draw_backdrop(scene:Scene,
             hill = np.array(li.sky[1])*(.75-.2*k)+np.array([20,30,28])*(.2+.2*k)
             fill(canvas[:ht], [np.concatenate([np.stack([x,y],1),[(hw,ht),(0,ht)]])], (*(float(v) for v in np.clip(hill,0,255)),255))
     for p in sorted(scene.panels, key=lambda p:-abs(p.d)): draw_panel(canvas, scene, p)
+    if li.rain: draw_reflection(canvas, img, top, .35*li.rain)
     full = cv2.resize(canvas, (w,h), interpolation=cv2.INTER_LINEAR)
     a = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(full,3)), cv2.COLOR_GRAY2RGB)
     img[:] = cv2.add(cv2.multiply(img, a, scale=1/255), cv2.cvtColor(full, cv2.COLOR_RGBA2RGB))
 
-# %% ../nbs/03_synth.ipynb #77572ead
+# %% ../nbs/03_synth.ipynb #6a30d489
 _profiles = dict( # (z, y) as fractions of length and height, from the near end over the roof to the far end
     car=((0,.2),(0,.6),(.03,.67),(.13,.7),(.24,.95),(.34,1.),(.52,.99),(.72,.69),(.96,.58),(1,.48),(1,.2)),
     van=((0,.18),(0,.62),(.05,.9),(.1,1.),(.65,.99),(.82,.64),(.97,.54),(1,.45),(1,.18)),
     bus=((0,.1),(0,.96),(.01,1.),(.99,1.),(1,.96),(1,.1)), truck=((0,.16),(0,1.),(.78,1.),(.78,.75),(1,.7),(1,.16)))
 
-def vehicle_faces(v:Vehicle,
-                  camera_d, # metres to the right, of the camera
-                 )->list: # of ((n, 3) metres: right, up, ahead; RGB), first painted first
-    "The faces of a vehicle that the camera sees"
-    b,h,l = v.size
-    z,y = np.array(_profiles[v.kind]).T
-    if v.oncoming: z,y = 1-z[::-1],y[::-1]
-    box = v.kind in ('bus','truck')
-    half = lambda y: b/2*(1. if box else np.interp(y, (0,.2,.5,.66,1.), (.9,.97,1.,.95,.72)))
-    c,glass = np.array(v.color,float),np.array((38,44,50.))
-    side = -1 if v.d>camera_d else 1
-    P = lambda x,y,z: np.stack(np.broadcast_arrays(np.asarray(x,float),np.asarray(y,float)*h,np.asarray(z,float)*l),1)
-    S = lambda zy: P([side*half(q) for _,q in zy], [q for _,q in zy], [p for p,_ in zy])
-    F = lambda x0,x1,y0,y1,zz=0.: P([x0*half(y0),x1*half(y0),x1*half(y1),x0*half(y1)], [y0,y0,y1,y1], zz)
-    res = [(F(-.95,.95,0.05,.3,.12), c*0+18), (S(list(zip(z,y))), c*(.62 if side<0 else .78))]
-    if box: res += [(S([(.02,.55),(.02,.85),(.98,.85),(.98,.55)]), glass)] if v.kind=='bus' else [(S([(0,.16),(0,.26),(1,.26),(1,.16)]), c*.3)]
-    else:
-        i = [k for k in range(len(z)) if y[k]>.65]
-        win = [(z[k]+(.5-z[k])*.1, .7 if y[k]<.75 else y[k]-.06) for k in i]
-        res += [(S(win), glass)]
-    a = np.linspace(0,2*np.pi,13)
-    r = .34 if not box else .5
+@lru_cache
+def vehicle_faces(kind,     # key of the profiles
+                  oncoming, # seen from its front
+                  side,     # -1: its left side is seen, 1: its right
+                 )->list:   # of ((n, 3) right, up, ahead as fractions of width, height, length; share of the paint; RGB added; whether it may be turned away)
+    "The faces of a vehicle that the camera sees, first painted first"
+    z,y = np.array(_profiles[kind]).T
+    if oncoming: z,y = 1-z[::-1],y[::-1]
+    box,low = kind in ('bus','truck'),y[0]
+    half = lambda y: .5+0*y if box else np.interp(y, (0,.2,.5,.66,1.), (.45,.485,.5,.475,.36))   # a car is narrower at its roof
+    P = lambda x,y,z: np.stack(np.broadcast_arrays(*(np.asarray(o,float) for o in (x,y,z))), 1)
+    on_side = lambda zy: P([side*half(np.float64(q)) for _,q in zy], [q for _,q in zy], [p for p,_ in zy])
+    on_end = lambda x0,x1,y0,y1,z=0.: P(np.array([x0,x1,x1,x0])*half(np.array([y0,y0,y1,y1])), [y0,y0,y1,y1], z)
+    res,glass,plain = [],np.array((38.,44,50)),np.zeros(3)
+    add = lambda p,paint,rgb=plain,cull=False: res.append((p,paint,rgb+plain,cull))
+    add(on_end(-.95,.95,.05,.3,.12), 0, 18)
+    add(on_side(list(zip(z,y))), .62 if side<0 else .78)
+    if kind=='bus': add(on_side([(.02,.55),(.02,.85),(.98,.85),(.98,.55)]), 0, glass)
+    elif kind=='truck': add(on_side([(0,.16),(0,.26),(1,.26),(1,.16)]), .3)
+    else: add(on_side([(a+(.5-a)*.1, .7 if b<.75 else b-.06) for a,b in zip(z,y) if b>.65]), 0, glass)
+    a,r = np.linspace(0,2*np.pi,13)[:-1],(.23,.075) if not box else (.16,.05)
     for zc in ((.17,.8) if not box else (.15,.25,.85)):
-        for k,col in ((1,22),(.55,120)): res.append((np.stack([np.full(13,side*b/2*.99),r+k*r*np.sin(a),zc*l+k*r*np.cos(a)],1), c*0+col))
-    for k in range(len(z)-2,-1,-1):   # the profile drawn out to the width, far to near
-        dz,dy = (z[k+1]-z[k])*l,(y[k+1]-y[k])*h
-        up = abs(dz)/(np.hypot(dz,dy)+1e-6)
-        if dy<0 and k>len(z)//2: continue   # faces away
-        q = [P([-half(y[j])*e,half(y[j])*e,half(y[i])*e,-half(y[i])*e], [y[j],y[j],y[i],y[i]], [z[j],z[j],z[i],z[i]]) for j,i,e in ((k,k+1,1.),)][0]
-        res.append((q, c*(.72+.38*up)))
-        if not box and .55<y[k]<y[k+1] and dy>.1: res.append((q*(.88,1,1)+(0,0,0), glass*1.15))
-    low = y[0] if not v.oncoming else y[0]
-    res += [(F(-.97,.97,low,.36), c*.55), (F(-.16,.16,.38,.47) if not box else F(-.14,.14,.2,.25), np.array((60,80,170.)) if not v.oncoming else c*.5)]
-    if box: res += [(F(-.9,.9,.55,.88), glass)] if v.kind=='bus' else [(F(-.02,.02,.2,.98), c*.7), (F(-1,1,low,.24), c*.3)]
-    lamp = np.array((190,25,25.)) if not v.oncoming else np.array((235,235,225.))
-    y0,y1 = (.47,.6) if not box else (.26,.31)
-    res += [(F(e*.66,e*.97,y0,y1), lamp) for e in (-1,1)] + [(P([e*.62*b/2,e*.92*b/2,e*.92*b/2,e*.62*b/2],[0,0,low,low],.03), c*0+20) for e in (-1,1)]
+        for k,grey in ((1,22),(.6,105)): add(P(side*.495, r[0]*(1+k*np.sin(a)), zc+k*r[1]*np.cos(a)), 0, grey)
+    for k in range(len(z)-2,-1,-1):   # the profile drawn out to the width, from far to near
+        q = P(np.array([-1,1,1,-1])*half(y[[k,k,k+1,k+1]]), y[[k,k,k+1,k+1]], z[[k,k,k+1,k+1]])
+        dz,dy = 3*abs(z[k+1]-z[k]),abs(y[k+1]-y[k])
+        add(q, .72+.38*dz/(np.hypot(dz,dy)+1e-6), cull=True)
+        if not box and y[k]>=.6 and y[k+1]>.85 and dy>.07:
+            g = q*(.9,1,1)
+            add(g, 0, glass*1.15, True); add(np.concatenate([g[:2]*.45+g[[3,2]]*.55,g[2:]]), 0, glass*1.15+22, True)   # the sky in the window
+    add(on_end(-.97,.97,low,.36), .55)
+    if box: add(*((on_end(-.9,.9,.55,.88),0,glass) if kind=='bus' else (on_end(-.02,.02,.2,.98),.7))); add(on_end(-1,1,low,.24), .3)
+    plate = on_end(-.16,.16,.38,.47) if not box else on_end(-.14,.14,.2,.25)
+    add(plate, *((.5,plain) if oncoming else (0,np.array((60.,80,170)))))
+    for e in (-1,1):
+        add(on_end(e*.7,e*.97,*((.48,.59) if not box else (.26,.31))), 0, np.array((235.,235,225) if oncoming else (165.,20,22)))
+        add(P([e*.31,e*.46,e*.46,e*.31],[0,0,low,low],.03), 0, 20)
     return res
 
 def clip_near(v,       # (n, 3) metres, as the camera sees it
@@ -621,17 +685,20 @@ def draw_vehicle(scene:Scene,
                 ):
     "A vehicle on the road"
     cam,(w,h) = scene.camera,scene.camera.size
-    faces = vehicle_faces(v, cam.x)
-    pts = np.concatenate([p for p,_ in faces])
-    view = cam.view(scene.road.points(v.s+pts[:,2], v.d+pts[:,0], pts[:,1]))
-    i = 0
-    for p,c in faces:
+    faces = vehicle_faces(v.kind, v.oncoming, -1 if v.d>cam.x else 1)
+    if cam.focal*v.size[1]/max(v.s,1) < 14: faces = [f for f in faces if len(f[0])<12]   # far away: no wheels
+    pts = np.concatenate([p for p,*_ in faces])*(v.size[0],v.size[1],v.size[2])
+    view,i,c = cam.view(scene.road.points(v.s+pts[:,2], v.d+pts[:,0], pts[:,1])),0,np.array(v.color)
+    for p,paint,rgb,cull in faces:
         q = clip_near(view[i:i+len(p)]); i += len(p)
-        if len(q)>2: fill(img, [np.array([w/2,h/2])+cam.focal*q[:,:2]*(1,-1)/q[:,2:]], tuple(float(x) for x in np.clip(c,0,255)))
+        if len(q)<3: continue
+        q = cam.focal/q[:,2:]*q[:,:2]*(1,-1)+(w/2,h/2)
+        if cull and np.dot(q[:,0],np.roll(q[:,1],-1)) > np.dot(q[:,1],np.roll(q[:,0],-1)): continue
+        fill(img, [q], np.minimum(c*paint+rgb,255).tolist())
 
-# %% ../nbs/03_synth.ipynb #e3aa92d0
+# %% ../nbs/03_synth.ipynb #8775c990
 @lru_cache
-def sensor_noise(): return (np.random.default_rng(3).standard_normal((1400,2400,3))*32).clip(-127,127).astype(np.int8)
+def sensor_noise(): return (np.random.default_rng(3).standard_normal((1024,2048,3),dtype=np.float32)*32+128).clip(0,255).astype(np.uint8)
 
 def light_map(scene:Scene,
              )->np.ndarray: # (h, w, 3) float32 at an eighth of the size
@@ -641,7 +708,7 @@ def light_map(scene:Scene,
     m = np.full((*x.shape,3), 1., np.float32)*np.array(scene.light.gain, np.float32)
     p = cam.project(scene.road.points(12.,0.))
     spot = np.exp(-((x-p[0])/(.33*w))**2-np.where(y<p[1],((y-p[1])/(.09*h))**2,((y-p[1])/(.5*h))**2))
-    m += spot[...,None].astype(np.float32)*np.array([.62,.6,.52], np.float32)*rng.uniform(.5,1.1)
+    m += spot[...,None].astype(np.float32)*np.array([.75,.72,.62], np.float32)*rng.uniform(.5,1.2)
     if rng.random()<.75:
         warm,side,gap = np.array([.7,.52,.3], np.float32)*rng.uniform(.3,.9),rng.choice([-1,1])*rng.uniform(4,9),rng.uniform(20,40)
         for s in np.arange(rng.uniform(5,25), 150, gap):
@@ -678,13 +745,13 @@ def draw_weather(scene:Scene,
         m = cv2.resize(np.clip(light_map(scene)*128,0,255).astype(np.uint8), (w,h))
         img = cv2.multiply(img, m, scale=1/128)
         draw_lamps(scene, img)
-    elif li.gain!=(1.,1.,1.): img = cv2.multiply(img, (*li.gain,1.))
+    else: img = cv2.LUT(img, np.clip(np.arange(256)[:,None]*np.array(li.gain),0,255).astype(np.uint8)[None])
     if li.rain:
         n = int(250*li.rain)
         p = rng.uniform((0,0),(w,h),(n,2)); l = rng.uniform(.02,.07,n)*h
         drops = np.zeros((h,w), np.uint8)
         lines = np.stack([p,p+np.stack([l*rng.normal(.1,.05),l],1)],1)
-        cv2.polylines(drops, list(np.rint(lines*16).astype(np.int32)), False, 60 if not li.night else 35, 1, cv2.LINE_AA, 4)
+        cv2.polylines(drops, list(np.rint(lines*16).astype(np.int32)), False, 38 if not li.night else 25, 1, cv2.LINE_AA, 4)
         spots = np.zeros((h//4,w//4), np.uint8)
         for x,y,r in rng.uniform((0,0,.5),(w//4,h//4,3.),(int(60*li.rain),3)): cv2.circle(spots, (int(x),int(y)), int(r*w/1640+.5), 255, -1)
         spots = cv2.resize(cv2.GaussianBlur(spots,(0,0),.8), (w,h))
@@ -695,7 +762,7 @@ def draw_weather(scene:Scene,
         gx,gy,g = li.glare
         x,y = np.meshgrid(np.arange(8,w,16)-gx*w, np.arange(8,h,16)-gy*h)
         r = np.hypot(x,y)/w
-        bloom = g*(255*np.exp(-(r/.05)**2)+150*np.exp(-r/.16)+70*np.exp(-r/.7))
+        bloom = g*(255*np.exp(-(r/.028)**2)+140*np.exp(-r/.09)+105*np.exp(-r/.5))
         bloom = cv2.resize(np.clip(bloom[...,None]*[1.,.96,.86],0,255).astype(np.uint8), (w,h))
         img = cv2.add(img, bloom)
     if scene.bonnet:
@@ -704,8 +771,10 @@ def draw_weather(scene:Scene,
         fill(img, [np.concatenate([np.stack([x,y],1),[(w,h+5),(0,h+5)]])], tuple(float(v) for v in np.array([28,29,32])*min(1,np.mean(li.gain)+.2)))
     if li.blur*w/1640>.2: img = cv2.GaussianBlur(img, (0,0), li.blur*w/1640)
     if li.noise:
-        n = sensor_noise(); a,b = rng.integers(0,[n.shape[0]-h,n.shape[1]-w])
-        img = cv2.addWeighted(img, 1., n[a:a+h,b:b+w], li.noise/32, 0, dtype=cv2.CV_8U)
+        n = sensor_noise()
+        if h>n.shape[0] or w>n.shape[1]: n = np.tile(n, (-(-h//n.shape[0]),-(-w//n.shape[1]),1))
+        a,b = rng.integers(0,[n.shape[0]-h+1,n.shape[1]-w+1])
+        img = cv2.addWeighted(img, 1., n[a:a+h,b:b+w], li.noise/32, -4*li.noise)
     return img
 
 # %% ../nbs/03_synth.ipynb #e754539b
@@ -720,175 +789,181 @@ def render(scene:Scene,
         if v.s<last: draw_vehicle(scene, v, img)
     return draw_weather(scene, img)
 
-# %% ../nbs/03_synth.ipynb #a4ddbf93
-def sample_camera(rng, size, highway)->Camera:
+# %% ../nbs/03_synth.ipynb #8f552d25
+def sample_camera(rng, size, highway=False)->Camera:
     "A camera in our lane"
     w,h = size
-    f = w*rng.uniform(.5,.68) if not highway else w*rng.uniform(.72,.95)
-    horizon = (h*rng.uniform(.53,.66) if not highway else h*rng.uniform(.32,.44)) - h/2
-    return Camera(tuple(size), f, rng.uniform(1.2,1.6) if not highway else rng.uniform(1.4,1.7), rng.normal(0,.25),
-                  np.clip(rng.normal(0,.03),-.07,.07), np.arctan(horizon/f), np.clip(rng.normal(0,.006),-.015,.015))
+    focal = w*(rng.uniform(.72,.95) if highway else rng.uniform(.5,.68))
+    horizon = h*(rng.uniform(.32,.44) if highway else rng.uniform(.53,.66)) - h/2
+    height = rng.uniform(1.4,1.7) if highway else rng.uniform(1.2,1.6)
+    return Camera(tuple(size), focal, height, x=rng.normal(0,.25), yaw=np.clip(rng.normal(0,.03),-.07,.07),
+                  pitch=np.arctan(horizon/focal), roll=np.clip(rng.normal(0,.006),-.015,.015))
 
-def sample_road(rng, category, highway)->Road:
-    "A course of the road"
-    sign,c = rng.choice([-1,1]),np.abs(rng.normal(0,1/900))
-    if category=='curve': c = 1/rng.uniform(*(50,220) if not highway else (150,400))
-    change = rng.normal(0,1/6e4) if category!='curve' else -c*rng.uniform(-.3,1)/120
-    bend = rng.choice([0,rng.uniform(-1,1)/700,rng.uniform(-1,1)/2000])
-    return Road(np.clip(rng.normal(0,.012),-.03,.03), sign*c, sign*change, bend, rng.uniform(0,60), rng.uniform(30,120))
+def sample_road(rng, category, highway=False)->Road:
+    "The course of a road; in the category `curve` its radius is 50 to 220 m"
+    curve = abs(rng.normal(0,1/900))
+    if category=='curve': curve = 1/(rng.uniform(150,400) if highway else rng.uniform(50,220))
+    change = rng.normal(0,1/6e4) if category!='curve' else -curve*rng.uniform(-.3,1)/120
+    sign,bend = rng.choice([-1,1]),rng.choice([0,rng.uniform(-1,1)/700,rng.uniform(-1,1)/2000])
+    return Road(np.clip(rng.normal(0,.012),-.03,.03), sign*curve, sign*change, bend, rng.uniform(0,60), rng.uniform(30,120))
 
-# %% ../nbs/03_synth.ipynb #10152c12
-def sample_markings(rng, category, highway)->tuple: # markings, edges of the asphalt, kerbs
+# %% ../nbs/03_synth.ipynb #a042f381
+def sample_markings(rng, category, highway=False)->tuple: # list of Marking, left and right edge of the asphalt, left and right kerb (metres)
     "The lanes of a road and its edges"
-    n = rng.choice([1,2,3,4], p=[.08,.3,.37,.25]) if not highway else rng.choice([2,3,4,5], p=[.1,.3,.4,.2])
-    ego,width = rng.integers(n),rng.uniform(2.9,3.8) if not highway else rng.uniform(3.4,3.8)
-    white = tuple(float(v) for v in rng.uniform(185,240)*np.array([1,1,rng.uniform(.92,1)]))
-    yellow = tuple(float(v) for v in rng.uniform(.8,1)*np.array([225,175,70]))
-    wear = rng.beta(2,1)*.75+.25 if category!='noline' else rng.uniform(0,.22)
-    dash = ((6,9),(4,6),(2,4),(3,4.5),(3,9))[rng.integers(5)] if not highway else (3.,9.)
-    centre = rng.random()<.3      # the left edge is the middle of a two-way road
-    res,phase = [],rng.uniform(0,20)
-    lo,hi = (-1,2) if not highway else (-1,2) if rng.random()<.6 else (-2,2)
-    for k in range(n+1):
-        d = (k-ego-.5)*width+rng.normal(0,.03)
-        inner = 0<k<n
-        style = rng.choice(['dashed','solid','missing'],p=[.86,.1,.04]) if inner else rng.choice(['solid','missing'],p=[.85,.15]) if k else rng.choice(['solid','double','missing'],p=[.6,.25,.15])
-        color = yellow if (k==0 and rng.random()<(.75 if highway or centre else .35)) else white
+    n = rng.choice([2,3,4,5], p=[.1,.3,.4,.2]) if highway else rng.choice([1,2,3,4], p=[.06,.24,.4,.3])   # lanes
+    ego,width = rng.integers(n),rng.uniform(3.4,3.8) if highway else rng.uniform(2.9,3.8)
+    white,yellow = rng.uniform(185,240)*np.array([1,1,rng.uniform(.92,1)]),rng.uniform(.8,1)*np.array([225,175,70])
+    wear = rng.uniform(0,.17) if category=='noline' else .15+.75*rng.beta(1.7,1)
+    on,off = (3.,9.) if highway else ((6,9),(4,6),(2,4),(3,4.5),(3,9))[rng.integers(5)]
+    two_way,phase,first = rng.random()<.3,rng.uniform(0,20),-2 if highway and rng.random()<.4 else -1
+    def one(k):
+        if   k==0: style,yellow_share = rng.choice(['solid','double','missing'], p=[.6,.25,.15]),(.75 if highway or two_way else .35)
+        elif k==n: style,yellow_share = rng.choice(['solid','missing'], p=[.85,.15]),0.
+        else:      style,yellow_share = rng.choice(['dashed','solid','missing'], p=[.86,.1,.04]),0.
         if category=='noline' and rng.random()<.7: style = 'missing'
-        paint = np.clip(wear*rng.uniform(.7,1.15), 0, 1)
-        res.append(Marking(float(d), str(style), int(k-ego) if lo<=k-ego<=hi else None, rng.uniform(.1,.2), color, float(paint), (*dash,phase+rng.uniform(0,.6))))
-    left,right = res[0].offset,res[-1].offset
-    extra = rng.uniform(3,8) if centre else rng.choice([.25,rng.uniform(.3,2.5)])
-    if centre and rng.random()<.5 and extra>5: res.append(Marking(left-rng.uniform(3,3.6), 'dashed', None, .13, white, float(wear), (*dash,0.)))
-    edges = (left-extra, right+rng.choice([.25,rng.uniform(.3,3.)]))
-    kerb = tuple(float(rng.uniform(.15,.35)*(rng.random()<(.6 if not highway else .15))) for _ in range(2))
-    return res, edges, kerb
+        return Marking((k-ego-.5)*width+rng.normal(0,.03), str(style), int(k-ego) if first<=k-ego<=2 else None, rng.uniform(.1,.2),
+                       tuple(yellow if rng.random()<yellow_share else white), float(np.clip(wear*rng.uniform(.7,1.15),0,1)), (on,off,phase+rng.uniform(0,.6)))
+    lines = [one(k) for k in range(n+1)]
+    left,right = lines[0],lines[-1]
+    beyond = [rng.uniform(3,8) if two_way else rng.choice([.25,rng.uniform(.3,2.5)]), rng.choice([.25,rng.uniform(.3,3)])]
+    beyond = [.25 if m.style=='missing' else b for m,b in zip((left,right),beyond)]   # without a line the asphalt's edge shows the lane
+    if two_way and beyond[0]>5: lines.append(Marking(left.offset-rng.uniform(3,3.6), 'dashed', None, .13, tuple(white), float(wear), (on,off,0.)))
+    kerbs = tuple(rng.uniform(.15,.35)*(rng.random()<(.15 if highway else .6)) for _ in range(2))
+    return lines, (left.offset-beyond[0], right.offset+beyond[1]), kerbs
 
-def sample_panels(rng, edges, highway)->list:
+# %% ../nbs/03_synth.ipynb #713cab8a
+_sizes = dict( # width, height, length in metres
+    car=((1.75,1.9),(1.4,1.55),(4.2,4.9)), van=((1.8,2.),(1.65,2.),(4.3,5.2)), bus=((2.45,2.55),(2.9,3.3),(9,12)), truck=((2.2,2.5),(2.6,3.9),(6,12)))
+_paints = ((225,226,228),(232,232,230),(236,236,236),(62,64,68),(30,31,34),(24,24,26),(150,153,158),(120,124,130),(185,188,192),
+           (120,22,26),(150,30,30),(32,52,95),(70,85,110),(105,92,74),(196,160,40))
+
+def sample_vehicle(rng,
+                   s,  # metres ahead, its near end
+                   d,  # metres to the right, the middle of its lane
+                   oncoming=False,
+                  )->Vehicle:
+    "A vehicle in a lane"
+    kind = str(rng.choice(list(_sizes), p=[.66,.2,.05,.09]))
+    color = _paints[rng.integers(len(_paints))] if kind in ('car','van') or rng.random()<.4 else rng.uniform(60,220)+rng.normal(0,22,3)
+    astray = np.clip(rng.normal(0,.25),-.5,.5) if rng.random()<.92 else rng.uniform(-1.3,1.3)
+    return Vehicle(kind, s, d+astray, tuple(rng.uniform(*q) for q in _sizes[kind]), tuple(np.clip(np.array(color)*rng.uniform(.8,1.1),8,245)), oncoming)
+
+def sample_vehicles(rng, category, markings, edges, highway=False)->list: # of Vehicle
+    "Traffic in our lane, in the others and on the other side"
+    lines = sorted(m.offset for m in markings if m.slot is not None)
+    busy = {'crowd':rng.uniform(.7,1.3), 'cross':rng.uniform(.1,.6), 'noline':rng.uniform(.1,.8), 'night':rng.uniform(.1,.8)}.get(category, rng.uniform(0,.55))
+    res = []
+    def queue(d, s, oncoming=False, most=6):
+        for _ in range(most):
+            s += rng.exponential((14 if highway else 7)/busy) + (1.5 if busy>.6 else 5)
+            if s>110: break
+            res.append(sample_vehicle(rng, s, d, oncoming))
+            s += res[-1].size[2]
+    for a,b in zip(lines, lines[1:]):
+        if a<0<b: queue((a+b)/2, rng.uniform(2.5,9) if busy>.6 else 8)
+        else: queue((a+b)/2, rng.uniform(-9,4))
+    if lines[0]-edges[0]>3: queue(lines[0]-1.8, rng.uniform(-2,10), True, 4)
+    if edges[1]-lines[-1]>2.2 and rng.random()<.4: queue(lines[-1]+1.15, rng.uniform(-2,15), most=3)   # parked
+    return res
+
+# %% ../nbs/03_synth.ipynb #53e51eb3
+def sample_panels(rng, edges, highway=False)->list: # of Panel
     "What stands on both sides of the road"
     res = []
-    for sign,e in zip((-1,1), edges):
-        d = e+sign*rng.uniform(.3,1.)
-        if rng.random()<.55:
-            k = rng.choice(['rail','fence','wall','hedge','noise'], p=[.4,.15,.2,.2,.05] if not highway else [.45,.0,.4,.1,.05])
-            res.append(Panel(str(k), d, {'rail':.8,'fence':1.1,'wall':rng.uniform(.7,1.),'hedge':rng.uniform(.6,1.4),'noise':rng.uniform(2.,4.)}[k], rng.uniform(0,99), rng.uniform(.7,1.1)))
-        d += sign*rng.uniform(1,4 if not highway else 12)
-        if rng.random()<.85: res.append(Panel(f'trees{rng.integers(4)}', d, rng.uniform(5,13), rng.uniform(0,99), rng.uniform(.45,1.15)))
-        if rng.random()<.35: res.append(Panel('hedge', d+sign*.5, rng.uniform(1.,2.2), rng.uniform(0,99), rng.uniform(.6,1.)))
-        if rng.random()<(.5 if not highway else .15): res.append(Panel(f'houses{rng.integers(2)}', d+sign*rng.uniform(5,20), rng.uniform(9,24), rng.uniform(0,99), rng.uniform(.7,1.1)))
-        if rng.random()<.5: res.append(Panel(f'trees{rng.integers(4)}', d+sign*rng.uniform(20,45), rng.uniform(8,16), rng.uniform(0,99), rng.uniform(.7,1.2)))
+    for side,edge in zip((-1,1), edges):
+        def put(p, kind, d, height, shade=.6):
+            if rng.random()<p: res.append(Panel(kind, edge+side*d, height, rng.uniform(0,128), rng.uniform(shade,1)))
+        near = rng.uniform(.3,1)
+        far = near+(rng.uniform(1,12) if highway else rng.uniform(1,4))
+        kind = str(rng.choice(['rail','wall','hedge','noise','fence'], p=[.45,.4,.1,.05,0] if highway else [.4,.2,.2,.05,.15]))
+        put(.55, kind, near, dict(rail=.8,wall=rng.uniform(.7,1),hedge=rng.uniform(.6,1.4),noise=rng.uniform(2,4),fence=1.1)[kind])
+        put(.45, 'lamps', near, 8.)
+        put(.2, 'signs', near, rng.uniform(3,5))
+        put(.85, f'trees{rng.integers(4)}', far, rng.uniform(5,13), .4)
+        put(.35, 'hedge', far+.5, rng.uniform(1,2.2))
+        put(.15 if highway else .5, f'houses{rng.integers(2)}', far+rng.uniform(5,20), rng.uniform(9,24))
+        put(.5, f'trees{rng.integers(4)}', far+rng.uniform(20,45), rng.uniform(8,16))
     return res
 
-# %% ../nbs/03_synth.ipynb #9c9d6808
-_vehicle_sizes = dict(car=((1.75,1.9),(1.4,1.55),(4.2,4.9)), van=((1.8,2.),(1.65,2.),(4.3,5.2)), bus=((2.45,2.55),(2.9,3.3),(9,12)), truck=((2.2,2.5),(2.6,3.9),(6,12)))
-_paints = ((225,226,228),(232,232,230),(60,62,66),(30,31,34),(150,153,158),(185,188,192),(120,22,26),(150,30,30),(32,52,95),(70,85,110),(105,92,74),(196,160,40))
-
-def sample_vehicles(rng, category, markings, edges, highway)->list:
-    "Traffic in our lane, in its neighbours and on the other side"
-    lines = sorted(m.offset for m in markings if m.slot is not None or m.offset>-2)
-    busy = {'crowd':rng.uniform(.6,1.),'cross':rng.uniform(.1,.6),'noline':rng.uniform(.1,.8),'night':rng.uniform(.1,.8)}.get(category, rng.uniform(0,.55))
-    res = []
-    def row(d, start, oncoming=False, most=6):
-        s = start
-        for _ in range(most):
-            s += rng.exponential(9/busy if not highway else 16/busy)+ (1.5 if busy>.6 else 5)
-            if s>110: break
-            kind = str(rng.choice(['car','van','bus','truck'], p=[.66,.2,.05,.09]))
-            size = tuple(float(rng.uniform(*q)) for q in _vehicle_sizes[kind])
-            c = np.array(_paints[rng.integers(len(_paints))] if kind in ('car','van') or rng.random()<.4 else rng.uniform(40,230,3))*rng.uniform(.85,1.1)
-            off = np.clip(rng.normal(0,.25),-.5,.5) if rng.random()<.92 else rng.uniform(-1.3,1.3)
-            res.append(Vehicle(kind, float(s), float(d+off), size, tuple(float(v) for v in np.clip(c,8,245)), oncoming))
-            s += size[2]
-    for a,b in zip(lines, lines[1:]):
-        ours = a<0<b
-        if b-a<2.5: continue
-        if ours: row((a+b)/2, 4.5 if busy>.6 else 8)
-        else: row((a+b)/2, rng.uniform(-9,4))
-    if edges[0] < lines[0]-3: row(lines[0]-1.8, rng.uniform(-2,10), True, 4)
-    if edges[1] > lines[-1]+2.2 and rng.random()<.4: row(lines[-1]+1.15, rng.uniform(-2,15), False, 3)
-    return res
-
-# %% ../nbs/03_synth.ipynb #529a1a27
-def sample_light(rng, category, rain)->Light:
+# %% ../nbs/03_synth.ipynb #48d61d64
+def sample_light(rng, category, rain=.08)->Light:
     "Sky, weather and sensor"
-    kind = rng.choice(3, p=[.35,.45,.2])
-    sky = (((95,145,205),(205,220,235)),((205,210,216),(238,240,242)),((128,135,145),(190,195,200)))[kind]
-    sky = tuple(tuple(float(v) for v in np.clip(np.array(c)*rng.uniform(.9,1.08,3),0,255)) for c in sky)
-    gain = rng.uniform(.6,1.15)*(1+rng.normal(0,.03,3))
-    li = Light(sky, tuple(float(v) for v in gain), noise=rng.uniform(1.5,5), blur=max(0,rng.normal(.5,.5)), haze=rng.uniform(0,.5), quality=int(rng.integers(72,96)))
-    wet = category in ('normal','crowd','noline','arrow','curve','cross','night') and rng.random()<rain
-    if wet: li.rain,li.noise,li.sky = rng.uniform(.3,1),li.noise+1,((140.,145.,150.),(180.,184.,188.))
-    if kind==0 and not wet and category in ('normal','crowd','noline','arrow','curve','cross') and rng.random()<.4: li.shade = rng.uniform(.15,.4)
-    if category=='shadow': li.shade,li.gain = rng.uniform(.45,.75),tuple(float(v*1.15) for v in gain)
-    if category=='hlight': li.glare,li.gain = (rng.uniform(.25,.75),rng.uniform(.2,.55),rng.uniform(.7,1.2)),tuple(float(v*.65) for v in gain)
+    kind = 0 if category in ('shadow','hlight') else rng.choice(3, p=[.35,.45,.2])
+    sky = (((95,145,205),(215,228,238)), ((225,229,233),(246,247,248)), ((138,145,154),(200,205,209)))[kind]
+    if kind==0 and rng.random()<.4: sky = ((205,216,230),(246,247,248))   # overexposed
+    sky = tuple(tuple(np.clip(np.array(c)*rng.uniform(.92,1.05)*(1+rng.normal(0,.006,3)),0,255)) for c in sky)
+    gain = rng.uniform(.78,1.2)*(1+rng.normal(0,.015,3))
+    res = Light(sky, tuple(gain), noise=rng.uniform(1.5,5), blur=max(0,rng.normal(.5,.5)), haze=rng.uniform(0,.5), quality=int(rng.integers(72,96)))
+    if category not in ('hlight','shadow') and rng.random()<rain:
+        res.rain,res.noise,res.sky = rng.uniform(.3,1),res.noise+1,((140.,145.,150.),(180.,184.,188.))
+    elif kind==0 and rng.random()<.4: res.shade = rng.uniform(.15,.4)
+    if category=='shadow': res.shade,res.gain = rng.uniform(.35,.62),tuple(1.15*gain)
+    if category=='hlight': res.glare,res.gain = (rng.uniform(.25,.75),rng.uniform(.2,.55),rng.uniform(.7,1.2)),tuple(.6*gain)
     if category=='night':
-        li.night,li.noise,li.sky,li.shade = True,rng.uniform(4,9),((16.,18.,28.),(48.,44.,48.)),0.
-        li.gain = tuple(float(v) for v in rng.uniform(.13,.4)*np.array([1.05,.98,.95]))
-    return li
+        res.night,res.noise,res.shade,res.sky = True,rng.uniform(4,9),0.,((16.,18.,28.),(48.,44.,48.))
+        res.gain = tuple(rng.uniform(.13,.4)*np.array([1.05,.98,.95]))
+    return res
 
-def sample_scene(rng,                # NumPy generator
-                 category='normal',  # one of `culane_categories`
-                 size=(1640,590),    # width, height in pixels
-                 highway=False,      # TuSimple's kind of road
-                 rain=.08,           # how often it rains
+# %% ../nbs/03_synth.ipynb #4ca35eb2
+def add_seams(scene:Scene, rng):
+    "Seams, which look a little like markings, and patches"
+    for _ in range(rng.poisson(1.2)):
+        seam,s,d = rng.random()<.6,rng.uniform(1.2,50),rng.uniform(*scene.edges)
+        width,length = (rng.uniform(.04,.12),rng.uniform(10,200)) if seam else (rng.uniform(.6,2.5),rng.uniform(2,15))
+        scene.strips.append((s, s+length, d, d+width, tuple(np.array(scene.asphalt)*rng.uniform(.55,1.25))))
+
+def add_arrows(scene:Scene, rng):
+    "Arrows in our lane and some of the others"
+    lines,s = sorted(m.offset for m in scene.markings if m.slot is not None),rng.uniform(7,22)
+    for a,b in zip(lines, lines[1:]):
+        if a<0<b or rng.random()<.7: scene.arrows.append((s, (a+b)/2, str(rng.choice(_arrows)), rng.uniform(.45,1)))
+
+def add_crossing(scene:Scene, rng,
+                 s,         # metres ahead where it begins
+                 here=True, # no lane leads up to it
+                ):
+    "A junction: the lanes end at a stop line or a zebra crossing"
+    left,right = scene.edges
+    paint,wide,zebra = tuple(np.array((212,212,208))*rng.uniform(.75,1)),here and rng.random()<.6,rng.random()<.85
+    for m in scene.markings:
+        m.until = min(m.until, s)
+        if here: m.slot,m.style = None,'missing'
+    if not here: scene.reach = min(scene.reach, s)
+    if wide:
+        scene.strips.insert(0, (1.2, s+rng.uniform(15,30), left-25, right+25, tuple(np.array(scene.asphalt)*rng.uniform(.95,1.05))))
+        scene.panels = [p for p in scene.panels if abs(p.d)>12]
+    if not zebra or not here or rng.random()<.5: scene.strips.append((s, s+.4, left+.3 if here else scene.markings[0].offset, right-.3, paint))
+    if zebra:
+        a,b = s+rng.uniform(1,3)+np.array([0,rng.uniform(3,5)])
+        scene.strips += [(a, b, d, d+.45, paint) for d in np.arange(left+.3, right-.5, rng.uniform(.85,1.1))]
+
+# %% ../nbs/03_synth.ipynb #d201e54d
+def sample_scene(rng,               # NumPy generator
+                 category='normal', # one of `culane_categories`
+                 size=(1640,590),   # width, height in pixels
+                 highway=False,     # TuSimple's kind of road
+                 rain=.08,          # how often it rains, 0…1
                 )->Scene:
     "A road scene of a category"
     if category not in culane_categories: raise ValueError(f'category {category!r} is unknown; there are {", ".join(culane_categories)}')
     camera,road = sample_camera(rng, size, highway),sample_road(rng, category, highway)
-    markings,edges,kerb = sample_markings(rng, category, highway)
-    light = sample_light(rng, category, rain)
-    vehicles,panels = sample_vehicles(rng, category, markings, edges, highway),sample_panels(rng, edges, highway)
-    grey = rng.uniform(62,125)*(1+rng.normal(0,.02,3)) if not highway else rng.uniform(95,150)*(1+rng.normal(0,.02,3))
-    verge = (((88,98,62),(120,110,82),(112,110,106),(70,86,48))[rng.integers(4)]*np.array(rng.uniform(.75,1.15)))
-    s = Scene(category, camera, road, light, markings, vehicles, panels, asphalt=tuple(map(float,grey)), verge=tuple(map(float,verge)), edges=edges, kerb=kerb,
-              reach=float(rng.uniform(28,60) if not highway else rng.uniform(60,120)), bonnet=float(rng.choice([0,rng.uniform(.02,.07)])), seed=int(rng.integers(2**31)))
-    add_paint(s, rng)
-    return s
+    markings,edges,kerbs = sample_markings(rng, category, highway)
+    grey = rng.uniform(*((85,150) if highway else (62,125)))*np.array([1+rng.normal(0,.015),1,1+rng.normal(0,.015)])
+    verge = np.array(((88,98,62),(120,110,82),(112,110,106),(70,86,48))[rng.integers(4)])*rng.uniform(.75,1.15)
+    res = Scene(category, camera, road, sample_light(rng, category, rain), markings, sample_vehicles(rng, category, markings, edges, highway),
+                sample_panels(rng, edges, highway), asphalt=tuple(grey), verge=tuple(verge), edges=edges, kerbs=kerbs,
+                reach=rng.uniform(60,120) if highway else rng.uniform(28,60), bonnet=rng.choice([0,rng.uniform(.02,.07)]), seed=int(rng.integers(2**31)))
+    add_seams(res, rng)
+    if rng.random() < {'arrow':1.,'normal':.04,'crowd':.05,'night':.08}.get(category,0): add_arrows(res, rng)
+    if category=='cross': add_crossing(res, rng, rng.uniform(5,16))
+    elif rng.random() < {'crowd':.12,'normal':.05,'noline':.08,'arrow':.15}.get(category,0)*(not highway): add_crossing(res, rng, rng.uniform(26,45), here=False)
+    return res
 
-def add_paint(scene:Scene, rng):
-    "Arrows, crossings, stop lines, seams and patches"
-    lines = sorted(m.offset for m in scene.markings if m.slot is not None)
-    mids = [(a+b)/2 for a,b in zip(lines,lines[1:]) if b-a>2.5]
-    grey = np.array(scene.asphalt)
-    for _ in range(rng.poisson(1.2)):   # seams and patches
-        a,d = rng.uniform(1.2,50),rng.uniform(*scene.edges)
-        w,l = (rng.uniform(.04,.12),rng.uniform(10,200)) if rng.random()<.6 else (rng.uniform(.6,2.5),rng.uniform(2,15))
-        scene.strips.append((a,a+l,d,d+w,tuple(grey*rng.uniform(.55,1.25))))
-    p = {'arrow':1.,'normal':.04,'crowd':.05,'night':.08}.get(scene.category,0.)
-    if rng.random()<p:
-        s0 = rng.uniform(7,22)
-        for d in mids:
-            if rng.random()<.8: scene.arrows.append((s0, d, str(rng.choice(['ahead','left','right','ahead_left','ahead_right'])), float(rng.uniform(.45,1))))
-    if scene.category=='cross': add_crossing(scene, rng, rng.uniform(5,22), True)
-    elif rng.random()<{'crowd':.12,'normal':.05,'noline':.08,'arrow':.15}.get(scene.category,0):
-        at = rng.uniform(26,45)
-        scene.reach = min(scene.reach, at)
-        for m in scene.markings: m.until = min(m.until, at)
-        add_crossing(scene, rng, at, False)
-
-def add_crossing(scene:Scene, rng,
-                 at,  # metres ahead
-                 here,# no lanes are labelled before it either
-                ):
-    "A junction: stop line, zebra crossing, no lane markings"
-    a,b = scene.edges
-    paint = tuple(np.array(scene.markings[0].color if here else (215,215,210))*rng.uniform(.75,1))
-    paint = tuple(float(v) for v in np.array((212,212,208))*rng.uniform(.75,1))
-    l = rng.uniform(3,5)
-    s0 = at+rng.uniform(1,3)
-    if here:
-        for m in scene.markings: m.slot = None; m.style = 'missing'
-        if rng.random()<.6: scene.strips.insert(0,(1.2, at+rng.uniform(15,30), a-25, b+25, tuple(np.array(scene.asphalt)*rng.uniform(.95,1.05))))
-        scene.panels = [p for p in scene.panels if abs(p.d)>12 or p.kind.startswith('trees')]
-    if not here or rng.random()<.5: scene.strips.append((at, at+.4, a+.3 if here else max(a,scene.markings[0].offset), b-.3, paint))
-    if rng.random()<.85: scene.strips += [(s0, s0+l, d, d+.45, paint) for d in np.arange(a+.3, b-.5, rng.uniform(.85,1.1))]
-
-# %% ../nbs/03_synth.ipynb #b185165e
 def make_scene(seed,              # int or a sequence of ints
                category='normal', # one of `culane_categories`
                size=(1640,590),   # width, height in pixels
                highway=False,     # TuSimple's kind of road
-               rain=.08,          # how often it rains
+               rain=.08,          # how often it rains, 0…1
               )->tuple:           # (H, W, 3) uint8 RGB, list of (n, 2) pixels, category
     "A made-up frame with its lanes"
     s = sample_scene(np.random.default_rng(seed), category, size, highway, rain)
@@ -962,7 +1037,7 @@ def _tusimple_frame(root, part, index, seed, categories, size, rain):
     rows = list(_h_samples[part])
     return dict(lanes=tusimple_xs([l/k for l in s.lanes], rows, 1280), h_samples=rows, raw_file=name)
 
-# %% ../nbs/03_synth.ipynb #c610b21a
+# %% ../nbs/03_synth.ipynb #e400faed
 _frames = dict(culane=_culane_frame, tusimple=_tusimple_frame)
 
 def _serve():
@@ -984,13 +1059,15 @@ def _in_workers(kind, root, todo, settings, done, n):
         p = procs[k]
         json.dump(dict(kind=kind, root=str(Path(root).absolute()), todo=todo[k::n], settings=settings), p.stdin); p.stdin.close()
         for line in p.stdout: done(*json.loads(line))
-        if p.wait(): raise RuntimeError(f'a worker of the generator failed:\n{p.stderr.read()[-2000:]}')
-    try:
-        with ThreadPoolExecutor(n) as ex: list(ex.map(watch, range(n)))
-    finally:
-        for p in procs:
-            if p.poll() is None: p.terminate(); p.wait()
-            p.stdout.close(); p.stderr.close()
+        err = p.stderr.read()
+        p.stdout.close(); p.stderr.close()
+        if p.wait(): raise RuntimeError(f'a worker of the generator failed:\n{err[-2000:]}')
+    with ThreadPoolExecutor(n) as ex:
+        try:
+            for f in as_completed([ex.submit(watch,k) for k in range(n)]): f.result()
+        except BaseException:   # also when interrupted: leave no worker behind
+            for p in procs: p.kill()
+            raise
 
 # %% ../nbs/03_synth.ipynb #3883ce22
 _manifest = 'synth.json'
@@ -1023,7 +1100,13 @@ def _make(kind, root, counts, settings, workers, progress)->dict: # (split, inde
         else: _in_workers(kind, root, todo, settings, done, workers)
     return res
 
-# %% ../nbs/03_synth.ipynb #fbb8afd4
+# %% ../nbs/03_synth.ipynb #8d427b67
+def _wanted(categories):
+    "The categories asked for, in CULane's order"
+    bad = [c for c in categories or () if c not in culane_categories]
+    if bad: raise ValueError(f'category {bad[0]!r} is unknown; there are {", ".join(culane_categories)}')
+    return [c for c in culane_categories if c in (categories or culane_categories)]
+
 def make_culane(root,              # folder to make
                 n_train=1600,      # number of training frames
                 n_val=128,         # number of validation frames
@@ -1036,9 +1119,7 @@ def make_culane(root,              # folder to make
                 progress=True,     # show a progress bar
                )->Path:            # the root
     "Make a CULane tree of made-up roads, or complete one"
-    root,categories,counts = Path(root),list(categories or culane_categories),dict(train=n_train,val=n_val,test=n_test)
-    bad = [c for c in categories if c not in culane_categories]
-    if bad: raise ValueError(f'category {bad[0]!r} is unknown; there are {", ".join(culane_categories)}')
+    root,categories,counts = Path(root),_wanted(categories),dict(train=n_train,val=n_val,test=n_test)
     settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain)
     told = dict(layout='culane', version=_version, **counts, **settings)
     if _claim(root, told): return root
@@ -1053,7 +1134,7 @@ def make_culane(root,              # folder to make
     _write(root/_manifest, json.dumps(dict(made_by='srlane.synth', settings=told, complete=True), indent=1))
     return root
 
-# %% ../nbs/03_synth.ipynb #bec68833
+# %% ../nbs/03_synth.ipynb #3ee2532f
 def make_tusimple(root,              # folder to make
                   n_train=400,       # number of training frames, in label_data_0313 and 0601
                   n_val=50,          # number of validation frames, in label_data_0531
@@ -1066,9 +1147,7 @@ def make_tusimple(root,              # folder to make
                   progress=True,     # show a progress bar
                  )->Path:            # the root
     "Make a TuSimple tree of made-up highways, or complete one"
-    root,categories = Path(root),list(categories or [c for c in culane_categories if c not in ('cross','night')])
-    bad = [c for c in categories if c not in culane_categories]
-    if bad: raise ValueError(f'category {bad[0]!r} is unknown; there are {", ".join(culane_categories)}')
+    root,categories = Path(root),_wanted(categories or [c for c in culane_categories if c not in ('cross','night')])
     counts = {'0313':n_train-n_train//4, '0601':n_train//4, '0531':n_val, 'test':n_test}
     settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain)
     told = dict(layout='tusimple', version=_version, train=n_train, val=n_val, test=n_test, **settings)
