@@ -36,11 +36,12 @@ def draw_proposals(angle:Tensor,        # (B,h,w) angle/π from the x axis, 0..1
     zero = torch.zeros_like(xs[...,:1])
     return torch.cat([zero, zero, start.to(xs.dtype), zero, xs], -1)
 
-# %% ../../nbs/15_models.sketch.ipynb #185d7d30
+# %% ../../nbs/15_models.sketch.ipynb #46f73d0f
 def full_precision(x:Tensor): # any tensor of the device in question
     "A context without autocast"
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else nullcontext()
 
 def at_least_float32(x:Tensor)->Tensor:
     "`x`, in float32 if it was in half precision"
