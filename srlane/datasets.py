@@ -23,7 +23,7 @@ from .targets import lane_targets, network_lanes
 from .transforms import Augmentation, build_augmentation, network_image, read_image
 from .visualize import draw_lanes, save_image
 
-# %% ../nbs/07_datasets.ipynb #817a98a1
+# %% ../nbs/07_datasets.ipynb #4a8f3f91
 @dataclass(slots=True)
 class Entry:
     "One image of a split"
@@ -32,7 +32,10 @@ class Entry:
     label:object # path of the label, or the label itself
     where:str  # file:line that lists it
 
-class DataError(ValueError): "Data that cannot be used; the message names file and line and says what to do"
+class DataError(ValueError):
+    "Data that cannot be used; the message names file and line and says what to do"
+    def __init__(self, message:str):
+        super().__init__(message.rpartition('DataError: ')[2].strip() if message.startswith('Caught DataError in') else message)  # torch adds a worker's traceback
 
 # %% ../nbs/07_datasets.ipynb #f087f7d4
 def present(paths, # of str
