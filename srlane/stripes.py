@@ -278,7 +278,7 @@ def draw_stripes(lanes:list,               # (n,2) arrays of x,y, pixels; no num
         layers[layers > 0] = np.bincount(lane)
     return Stripes(left, right, layers)
 
-# %% ../nbs/06b_stripes.ipynb #f1a7a8f2
+# %% ../nbs/06b_stripes.ipynb #fb6c6034
 def _monotone_stripes(x, y, start, odd, size, lane_width):
     "Intervals of lanes that run in one direction, (L,height) each, and which lanes do not"
     (w, h), n = size, len(start)
@@ -289,14 +289,15 @@ def _monotone_stripes(x, y, start, odd, size, lane_width):
     odd = odd | ((np.minimum.reduceat(dy, start) < 0) & (np.maximum.reduceat(dy, start) > 0))
     half = disc(lane_width)
     m = len(half) + 4                                                # rows around the image that still matter
-    row0, row1 = max(y.min(), -m) - m, min(y.max() + 1, h + m) + m
-    row1 = max(row1, row0 + 2*m)
-    lo, hi = np.full((n, row1 - row0), NONE, np.int16), np.full((n, row1 - row0), -NONE, np.int16)
+    pad = 2*len(half)                                                # what a disc needs above and below its centre, and the sweep beyond
+    row0, row1 = max(min(y.min(), h + m), -m) - pad, min(max(y.max() + 1, -m), h + m) + pad
+    rows = max(row1 - row0, 2*pad)
+    lo, hi = np.full((n, rows), NONE, np.int16), np.full((n, rows), -NONE, np.int16)
     new = np.ones(len(x), bool)
     np.not_equal(dy[:-1], 0, out=new[1:]); new[start] = True
     s = np.flatnonzero(new)
     a, b, i, row = np.minimum.reduceat(x, s), np.maximum.reduceat(x, s), lane[s], y[s] - row0
-    ok = (row >= m) & (row < row1 - row0 - m) & ~odd[i]
+    ok = (row >= pad) & (row < rows - pad) & ~odd[i]
     lo[i[ok],row[ok]], hi[i[ok],row[ok]] = a[ok], b[ok]
     left, right = sweep_discs(lo, hi, half)
     add_quads(x, y, dx, dy, lane, odd, left, right, row0, size, lane_width)
@@ -324,15 +325,15 @@ def mask(self:Stripes,
     s, x = slice(self.first[i], self.first[i] + self.layers[i]), np.arange(width)
     return ((x >= self.left[s,:,None]) & (x < self.right[s,:,None])).any(0)
 
-# %% ../nbs/06b_stripes.ipynb #2216e93f
+# %% ../nbs/06b_stripes.ipynb #db3661fc
 @patch
 def overlap(self:Stripes,
             a:np.ndarray,    # (n,) int lanes
             b:np.ndarray,    # (n,) int lanes
            )->np.ndarray:    # (n,) int64 pixels
     "Pixels that lanes a[i] and b[i] share"
+    one = (self.layers == 1).all()
     i, k = ragged(self.layers[a]*self.layers[b])
-    one = len(i) == len(a) and (self.layers[a] > 0).all()
     la, lb = self.first[a][i], self.first[b][i]
     if not one: la, lb = la + k//self.layers[b][i], lb + k % self.layers[b][i]
     shared = np.empty(len(i), np.int64)
