@@ -281,11 +281,12 @@ def frame_differences(paths, # of images, in order
                 before = img
     return out
 
-# %% ../nbs/07_datasets.ipynb #bf54698c
+# %% ../nbs/07_datasets.ipynb #47411a4c
 def cache_folders(root, # of the data
                  )->list: # of Path
-    "Where to keep what was computed from the data: beside it, else in the user's cache folder"
-    return [Path(root)/'.srlane', Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()/'srlane']
+    "Where to keep what was computed from the data: beside it, unless that is write-protected, else in the user's cache folder"
+    beside = [Path(root)/'.srlane'] if os.stat(root).st_mode & 0o222 else []   # asked of the folder itself: root may write anywhere, but should not
+    return beside + [Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()/'srlane']
 
 def cached_differences(paths, # of images, in order
                        root,  # of the data
