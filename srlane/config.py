@@ -73,7 +73,7 @@ class TestConfig:
     nms_thres:float = 50.               # mean distance in pixels below which two lanes are one
     nms_topk:int = '${max_lanes}'       # kept for published files; `max_lanes` is the limit
 
-# %% ../nbs/00_config.ipynb #718e2d63
+# %% ../nbs/00_config.ipynb #824ece45
 @dataclass
 class Config:
     "Everything that a run is made from"
@@ -88,6 +88,7 @@ class Config:
     accelerator:str = 'auto'            # auto, cpu, cuda, mps
     strategy:str = 'auto'               # auto, ddp, dp, …
     precision:str = '16-mixed'          # 32-true, 16-mixed, bf16-mixed, 64-true
+    channels_last:bool = False          # lay images out pixel by pixel: faster convolutions on processors and with mixed precision
     load_from:Optional[str] = None           # weights to begin with
     work_dirs:str = 'work_dirs'         # each run makes a folder of its own in here
     view:bool = False                   # draw predicted lanes while validating
