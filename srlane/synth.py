@@ -8,12 +8,12 @@ __all__ = ['culane_categories', 'day_categories', 'culane_shares', 'Camera', 'Ro
            'strip_polygons', 'draw_stripes', 'ground_rows', 'ground_maps', 'haze_at', 'draw_ground', 'draw_paint',
            'draw_shade', 'scene_bridges', 'arrow_polygons', 'draw_panel', 'cloud_texture', 'draw_reflection',
            'draw_backdrop', 'vehicle_faces', 'clip_near', 'draw_vehicle', 'sensor_noise', 'light_map', 'draw_lamps',
-           'draw_weather', 'render', 'sample_camera', 'sample_road', 'sample_markings', 'sample_vehicle',
-           'sample_vehicles', 'sample_panels', 'sample_light', 'add_seams', 'add_arrows', 'add_crossing',
-           'sample_scene', 'make_scene', 'category_of', 'culane_text', 'tusimple_xs', 'culane_name', 'tusimple_name',
-           'make_culane', 'make_tusimple']
+           'draw_rain', 'draw_glare', 'draw_bonnet', 'add_noise', 'expose', 'render', 'sample_camera', 'sample_road',
+           'sample_markings', 'sample_vehicle', 'sample_vehicles', 'sample_panels', 'sample_light', 'add_seams',
+           'add_arrows', 'add_crossing', 'sample_scene', 'make_scene', 'category_of', 'culane_text', 'tusimple_xs',
+           'culane_name', 'tusimple_name', 'make_culane', 'make_tusimple']
 
-# %% ../nbs/03_synth.ipynb #e5e549b4
+# %% ../nbs/03_synth.ipynb #5b2bedd4
 import json, os, subprocess, sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 import cv2, numpy as np
+from scipy.special import ndtr
 from fastcore.basics import patch
 
 # %% ../nbs/03_synth.ipynb #aa6317ae
@@ -220,7 +221,7 @@ def lanes(self:Scene)->list: # of (n, 2) pixels
     "The labelled lanes from left to right, each from the bottom upwards"
     return list(self.slots.values())
 
-# %% ../nbs/03_synth.ipynb #d7ad7189
+# %% ../nbs/03_synth.ipynb #76526b99
 def spectral_noise(shape,     # height, width
                    beta,      # 0 is white noise, 2 is clouds
                    seed,
@@ -228,20 +229,19 @@ def spectral_noise(shape,     # height, width
                   )->np.ndarray: # float32, mean 0, deviation 1
     "Noise that tiles, with amplitudes 1/f^beta"
     h,w = shape
-    f = np.hypot(np.fft.fftfreq(h)[:,None]*h*stretch, np.fft.rfftfreq(w)[None]*w)
+    f = np.hypot(np.fft.fftfreq(h)[:,None]*stretch, np.fft.rfftfreq(w)[None])
     f[0,0] = 1
     z = np.fft.rfft2(np.random.default_rng(seed).standard_normal(shape))/f**beta
     z[0,0] = 0
     n = np.fft.irfft2(z, shape)
     return (n/n.std()).astype(np.float32)
 
-def to_ranks(noise, # any shape
+def to_ranks(noise, # any shape, normally distributed
             )->np.ndarray: # uint8, all values equally frequent
     "Noise with its values spread evenly over 0…255"
-    edges = np.quantile(noise[::4,::4], np.linspace(0,1,257)[1:-1])
-    return np.searchsorted(edges, noise).astype(np.uint8)
+    return (ndtr(noise/noise.std())*255.99).astype(np.uint8)
 
-# %% ../nbs/03_synth.ipynb #33f02fa4
+# %% ../nbs/03_synth.ipynb #9e0d1c07
 _tile = (32.,16.) # metres along, across
 
 @lru_cache
@@ -260,9 +260,9 @@ def ground_texture(kind, # 0…3
     for _ in range((1,3,5,2)[kind]):
         x,y = rng.uniform(0,n,2).astype(int); a,b = rng.uniform(30,200,2).astype(int)
         cracks[y:y+b,x:x+a] += rng.uniform(-.25,.35)
-    asphalt = 128 + 7*f(.2) + 6*f(1.,.1) + 5*f(1.6) - 34*cracks
+    asphalt = 128 + 7*f(.2) + 6*f(1.,8.) + 5*f(1.6) - 34*cracks
     verge = 128 + 24*f(1.) + 10*f(.2)
-    wear = to_ranks(f(1.) + .8*f(1.,.1) + .5*f(.2))*.75   # fresh paint (255) is left whole
+    wear = to_ranks(f(1.) + .8*f(1.,8.) + .5*f(.2))*.75   # fresh paint (255) is left whole
     leaves = to_ranks(f(1.6) + .15*f(1.))
     t = np.dstack([np.clip(asphalt,0,255),np.clip(verge,0,255),wear,leaves]).astype(np.uint8)
     return [t] + [cv2.resize(t, (n//a,n//b), interpolation=cv2.INTER_AREA) for a,b in ((2,8),(4,32))]
@@ -489,7 +489,7 @@ def draw_paint(scene:Scene,
     keep = cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB)
     img[top:] = cv2.add(cv2.multiply(img[top:], cv2.bitwise_not(keep), scale=1/255), cv2.multiply(keep, color, scale=1/255))
 
-# %% ../nbs/03_synth.ipynb #9f690b83
+# %% ../nbs/03_synth.ipynb #a8340c68
 def draw_shade(scene:Scene,
                rows,   # of `ground_rows`
                rng,
@@ -522,7 +522,8 @@ def draw_shade(scene:Scene,
         out = cv2.multiply(out, lit, scale=1/255)
     return out
 
-def scene_bridges(scene:Scene)->list: # of (s0, s1)
+def scene_bridges(scene:Scene,
+                 )->list: # of (s0, s1) metres ahead
     "Wide shadows across the road, as of bridges"
     rng = np.random.default_rng([scene.seed,2])
     return [(a,a+rng.uniform(2,12)) for a in rng.uniform(6,60,rng.integers(0,3))]
@@ -544,7 +545,7 @@ def arrow_polygons(camera:Camera,
         if side in kind: parts.append(turn*(1,sign))
     return [camera.project(road.points(*(np.array(p)+(s,d)).T)) for p in parts]
 
-# %% ../nbs/03_synth.ipynb #4135c28c
+# %% ../nbs/03_synth.ipynb #6167ddb8
 def draw_panel(canvas, # (h, w, 4) uint8 premultiplied RGBA, drawn into
                scene:Scene,
                panel:Panel,
@@ -584,7 +585,9 @@ def _draw_panel(canvas, light, panel, x, yt, yb, s):
     part[:] = cv2.add(cv2.multiply(part, cv2.merge([cv2.bitwise_not(alpha)]*4), scale=1/255), tex)
 
 @lru_cache
-def cloud_texture(): return to_ranks(spectral_noise((256,1024), 1.5, 7, 1.6))
+def cloud_texture():
+    "Clouds, (256, 1024) uint8"
+    return to_ranks(spectral_noise((256,1024), 1.6, 7, 2.5))
 
 def draw_reflection(canvas, # (h, w, 4) uint8 with sky and panels, half the image's size
                     img,    # (H, W, 3) uint8 RGB with the ground, drawn into
@@ -623,7 +626,7 @@ def draw_backdrop(scene:Scene,
     a = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(full,3)), cv2.COLOR_GRAY2RGB)
     img[:] = cv2.add(cv2.multiply(img, a, scale=1/255), cv2.cvtColor(full, cv2.COLOR_RGBA2RGB))
 
-# %% ../nbs/03_synth.ipynb #6a30d489
+# %% ../nbs/03_synth.ipynb #ae0d0363
 _profiles = dict( # (z, y) as fractions of length and height, from the near end over the roof to the far end
     car=((0,.2),(0,.6),(.03,.67),(.13,.7),(.24,.95),(.34,1.),(.52,.99),(.72,.69),(.96,.58),(1,.48),(1,.2)),
     van=((0,.18),(0,.62),(.05,.9),(.1,1.),(.65,.99),(.82,.64),(.97,.54),(1,.45),(1,.18)),
@@ -693,12 +696,15 @@ def draw_vehicle(scene:Scene,
         q = clip_near(view[i:i+len(p)]); i += len(p)
         if len(q)<3: continue
         q = cam.focal/q[:,2:]*q[:,:2]*(1,-1)+(w/2,h/2)
-        if cull and np.dot(q[:,0],np.roll(q[:,1],-1)) > np.dot(q[:,1],np.roll(q[:,0],-1)): continue
+        x,y = (q-q[0]).T
+        if cull and x[1:-1]@y[2:]>x[2:]@y[1:-1]: continue   # turned away
         fill(img, [q], np.minimum(c*paint+rgb,255).tolist())
 
-# %% ../nbs/03_synth.ipynb #8775c990
+# %% ../nbs/03_synth.ipynb #778dc772
 @lru_cache
-def sensor_noise(): return (np.random.default_rng(3).standard_normal((1024,2048,3),dtype=np.float32)*32+128).clip(0,255).astype(np.uint8)
+def sensor_noise():
+    "Normal noise as uint8: mean 128, deviation 32"
+    return (np.random.default_rng(3).standard_normal((1024,2048,3),dtype=np.float32)*32+128).clip(0,255).astype(np.uint8)
 
 def light_map(scene:Scene,
              )->np.ndarray: # (h, w, 3) float32 at an eighth of the size
@@ -736,48 +742,74 @@ def draw_lamps(scene:Scene,
     glow = cv2.addWeighted(cv2.GaussianBlur(q,(0,0),3.5*w/1640), 1.1, cv2.resize(small,q.shape[1::-1]), 1.4, 0)
     cv2.add(img, cv2.resize(glow,(w,h)), img)
 
-def draw_weather(scene:Scene,
-                 img, # (H, W, 3) uint8 RGB
-                )->np.ndarray: # (H, W, 3) uint8 RGB
-    "Night, glare, rain, bonnet, blur and noise"
+# %% ../nbs/03_synth.ipynb #b28db201
+def draw_rain(img,    # (H, W, 3) uint8 RGB, drawn into
+              amount, # 0…1
+              bright, # of the streaks, grey values
+              rng,
+             ):
+    "Streaks in the air and drops on the windscreen, behind which all is blurred"
+    h,w = img.shape[:2]
+    n,small = int(60*amount),np.zeros((h//4,w//4), np.uint8)
+    for x,y,r in rng.uniform((0,0,.5),(w//4,h//4,3.),(n,3)): cv2.circle(small, (int(x),int(y)), int(r*w/1640+.5), 255, -1)
+    drops = cv2.resize(cv2.GaussianBlur(small,(0,0),.8), (w,h))
+    soft = cv2.GaussianBlur(cv2.resize(img,(w//8,h//8),interpolation=cv2.INTER_AREA), (0,0), 2.)
+    cv2.copyTo(cv2.resize(soft,(w,h)), cv2.threshold(drops,90,255,cv2.THRESH_BINARY)[1], img)
+    n,streaks = int(250*amount),np.zeros((h,w), np.uint8)
+    p,l = rng.uniform((0,0),(w,h),(n,2)),rng.uniform(.02,.07,n)*h
+    lines = np.stack([p,p+np.stack([l*rng.normal(.1,.05),l],1)], 1)
+    cv2.polylines(streaks, list(np.rint(lines*16).astype(np.int32)), False, bright, 1, cv2.LINE_AA, 4)
+    cv2.add(img, cv2.cvtColor(streaks,cv2.COLOR_GRAY2RGB), img)
+
+def draw_glare(img,      # (H, W, 3) uint8 RGB, drawn into
+               x,        # of the sun, fraction of the width
+               y,        # of the sun, fraction of the height
+               strength, # 1 is strong
+              ):
+    "The sun and the veil it lays over the picture"
+    h,w = img.shape[:2]
+    dx,dy = np.meshgrid(np.arange(8,w,16)-x*w, np.arange(8,h,16)-y*h)
+    r = np.hypot(dx,dy)/w
+    veil = strength*(255*np.exp(-(r/.028)**2) + 140*np.exp(-r/.09) + 105*np.exp(-r/.5))
+    cv2.add(img, cv2.resize(np.clip(veil[...,None]*[1.,.96,.86],0,255).astype(np.uint8), (w,h)), img)
+
+def draw_bonnet(img,    # (H, W, 3) uint8 RGB, drawn into
+                height, # fraction of the image's height
+                gain,   # brightness
+               ):
+    "Our own bonnet at the bottom"
+    h,w = img.shape[:2]
+    x = np.linspace(0,w,40)
+    y = h*(1-height*(1-.55*((x-w/2)/(w/2))**2))
+    fill(img, [np.concatenate([np.stack([x,y],1),[(w,h+5),(0,h+5)]])], tuple(np.array([28.,29,32])*min(1,gain+.2)))
+
+def add_noise(img,   # (H, W, 3) uint8 RGB
+              sigma, # grey values
+              rng,
+             )->np.ndarray: # (H, W, 3) uint8 RGB
+    "Noise of the sensor"
+    n,(h,w) = sensor_noise(),img.shape[:2]
+    if h>n.shape[0] or w>n.shape[1]: n = np.tile(n, (-(-h//n.shape[0]),-(-w//n.shape[1]),1))
+    y,x = rng.integers(0,[n.shape[0]-h+1,n.shape[1]-w+1])
+    return cv2.addWeighted(img, 1., n[y:y+h,x:x+w], sigma/32, -4*sigma)
+
+# %% ../nbs/03_synth.ipynb #c9bf8fe0
+def expose(scene:Scene,
+           img, # (H, W, 3) uint8 RGB
+          )->np.ndarray: # (H, W, 3) uint8 RGB
+    "What light, weather and camera make of the scene"
     (w,h),li,rng = scene.camera.size,scene.light,np.random.default_rng([scene.seed,6])
     if li.night:
-        m = cv2.resize(np.clip(light_map(scene)*128,0,255).astype(np.uint8), (w,h))
-        img = cv2.multiply(img, m, scale=1/128)
+        img = cv2.multiply(img, cv2.resize(np.clip(light_map(scene)*128,0,255).astype(np.uint8),(w,h)), scale=1/128)
         draw_lamps(scene, img)
     else: img = cv2.LUT(img, np.clip(np.arange(256)[:,None]*np.array(li.gain),0,255).astype(np.uint8)[None])
-    if li.rain:
-        n = int(250*li.rain)
-        p = rng.uniform((0,0),(w,h),(n,2)); l = rng.uniform(.02,.07,n)*h
-        drops = np.zeros((h,w), np.uint8)
-        lines = np.stack([p,p+np.stack([l*rng.normal(.1,.05),l],1)],1)
-        cv2.polylines(drops, list(np.rint(lines*16).astype(np.int32)), False, 38 if not li.night else 25, 1, cv2.LINE_AA, 4)
-        spots = np.zeros((h//4,w//4), np.uint8)
-        for x,y,r in rng.uniform((0,0,.5),(w//4,h//4,3.),(int(60*li.rain),3)): cv2.circle(spots, (int(x),int(y)), int(r*w/1640+.5), 255, -1)
-        spots = cv2.resize(cv2.GaussianBlur(spots,(0,0),.8), (w,h))
-        soft = cv2.resize(cv2.GaussianBlur(cv2.resize(img,(w//8,h//8),interpolation=cv2.INTER_AREA),(0,0),2.), (w,h))
-        cv2.copyTo(soft, cv2.threshold(spots,90,255,cv2.THRESH_BINARY)[1], img)
-        img = cv2.add(img, cv2.cvtColor(drops,cv2.COLOR_GRAY2RGB))
-    if li.glare:
-        gx,gy,g = li.glare
-        x,y = np.meshgrid(np.arange(8,w,16)-gx*w, np.arange(8,h,16)-gy*h)
-        r = np.hypot(x,y)/w
-        bloom = g*(255*np.exp(-(r/.028)**2)+140*np.exp(-r/.09)+105*np.exp(-r/.5))
-        bloom = cv2.resize(np.clip(bloom[...,None]*[1.,.96,.86],0,255).astype(np.uint8), (w,h))
-        img = cv2.add(img, bloom)
-    if scene.bonnet:
-        x = np.linspace(0,w,40)
-        y = h*(1-scene.bonnet*(1-.55*((x-w/2)/(w/2))**2))
-        fill(img, [np.concatenate([np.stack([x,y],1),[(w,h+5),(0,h+5)]])], tuple(float(v) for v in np.array([28,29,32])*min(1,np.mean(li.gain)+.2)))
+    if li.rain: draw_rain(img, li.rain, 25 if li.night else 38, rng)
+    if li.glare: draw_glare(img, *li.glare)
+    if scene.bonnet: draw_bonnet(img, scene.bonnet, np.mean(li.gain))
     if li.blur*w/1640>.2: img = cv2.GaussianBlur(img, (0,0), li.blur*w/1640)
-    if li.noise:
-        n = sensor_noise()
-        if h>n.shape[0] or w>n.shape[1]: n = np.tile(n, (-(-h//n.shape[0]),-(-w//n.shape[1]),1))
-        a,b = rng.integers(0,[n.shape[0]-h+1,n.shape[1]-w+1])
-        img = cv2.addWeighted(img, 1., n[a:a+h,b:b+w], li.noise/32, -4*li.noise)
-    return img
+    return add_noise(img, li.noise, rng)
 
-# %% ../nbs/03_synth.ipynb #e754539b
+# %% ../nbs/03_synth.ipynb #810f6817
 def render(scene:Scene,
           )->np.ndarray: # (H, W, 3) uint8 RGB
     "Draw the frame"
@@ -787,7 +819,7 @@ def render(scene:Scene,
     draw_backdrop(scene, img, top)
     for v in sorted(scene.vehicles, key=lambda v:-v.s):
         if v.s<last: draw_vehicle(scene, v, img)
-    return draw_weather(scene, img)
+    return expose(scene, img)
 
 # %% ../nbs/03_synth.ipynb #8f552d25
 def sample_camera(rng, size, highway=False)->Camera:
@@ -885,14 +917,14 @@ def sample_panels(rng, edges, highway=False)->list: # of Panel
         put(.5, f'trees{rng.integers(4)}', far+rng.uniform(20,45), rng.uniform(8,16))
     return res
 
-# %% ../nbs/03_synth.ipynb #48d61d64
+# %% ../nbs/03_synth.ipynb #f1e43dd3
 def sample_light(rng, category, rain=.08)->Light:
     "Sky, weather and sensor"
     kind = 0 if category in ('shadow','hlight') else rng.choice(3, p=[.35,.45,.2])
     sky = (((95,145,205),(215,228,238)), ((225,229,233),(246,247,248)), ((138,145,154),(200,205,209)))[kind]
     if kind==0 and rng.random()<.4: sky = ((205,216,230),(246,247,248))   # overexposed
     sky = tuple(tuple(np.clip(np.array(c)*rng.uniform(.92,1.05)*(1+rng.normal(0,.006,3)),0,255)) for c in sky)
-    gain = rng.uniform(.78,1.2)*(1+rng.normal(0,.015,3))
+    gain = rng.uniform(.78,1.2)*(1+rng.normal(0,.008,3))
     res = Light(sky, tuple(gain), noise=rng.uniform(1.5,5), blur=max(0,rng.normal(.5,.5)), haze=rng.uniform(0,.5), quality=int(rng.integers(72,96)))
     if category not in ('hlight','shadow') and rng.random()<rain:
         res.rain,res.noise,res.sky = rng.uniform(.3,1),res.noise+1,((140.,145.,150.),(180.,184.,188.))
@@ -1000,7 +1032,7 @@ def tusimple_xs(lanes,     # list of (n, 2) pixels, falling rows
         res.append([int(round(x)) if 0<=x<=width else -2 for x in xs])
     return [l for l in res if sum(x>=0 for x in l)>2]
 
-# %% ../nbs/03_synth.ipynb #810a228c
+# %% ../nbs/03_synth.ipynb #033e4675
 def _write(path, data):
     "Write bytes to a temporary name, then move them in place"
     path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
@@ -1010,7 +1042,11 @@ def _write(path, data):
 
 def _jpeg(scene): return cv2.imencode('.jpg', cv2.cvtColor(render(scene),cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY,scene.light.quality])[1].tobytes()
 
-def culane_name(split, index)->str: return f'driver_{_splits.index(split)}_synth/{index//100:04d}.MP4/{index%100*30:05d}.jpg'
+def culane_name(split, # 'train', 'val', 'test'
+                index, # of the frame in its split
+               )->str:
+    "A frame's path within the tree"
+    return f'driver_{_splits.index(split)}_synth/{index//100:04d}.MP4/{index%100*30:05d}.jpg'
 
 def _culane_frame(root, split, index, seed, categories, size, rain):
     "Write one frame and its labels unless they are there; the numbers of its lanes"
@@ -1022,10 +1058,14 @@ def _culane_frame(root, split, index, seed, categories, size, rain):
     if not path.exists(): _write(path, _jpeg(s))
     return list(slots)
 
-# %% ../nbs/03_synth.ipynb #c56f7d93
+# %% ../nbs/03_synth.ipynb #0d327a8f
 _h_samples = {'0313':range(240,720,10), '0601':range(160,720,10), '0531':range(160,720,10), 'test':range(160,720,10)}
 
-def tusimple_name(part, index)->str: return f'clips/{"0530" if part=="test" else part+"-1" if part=="0313" else part}/{index:05d}/20.jpg'
+def tusimple_name(part, # '0313', '0601', '0531', 'test'
+                  index, # of the frame in its part
+                 )->str:
+    "A frame's path within the tree"
+    return f'clips/{"0530" if part=="test" else part+"-1" if part=="0313" else part}/{index:05d}/20.jpg'
 
 def _tusimple_frame(root, part, index, seed, categories, size, rain):
     "Write one frame unless it is there; its label"
