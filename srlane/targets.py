@@ -33,22 +33,22 @@ def lane_rows(lanes, # list of (n, 2) as from `network_lanes`
     if not np.abs(rows).max() <= -ABSENT: raise ValueError(f"a lane swings out to x = {np.abs(rows).max():.3g}: two of its points have almost the same y")
     return rows.astype(np.float32)
 
-# %% ../nbs/05_targets.ipynb #e92ae305
+# %% ../nbs/05_targets.ipynb #0e9d0983
 def angle_map(lanes, # list of (n, 2) as from `network_lanes`
               geometry:ImageGeometry,
               stride:int, # pixels of the network's image per cell
              )->tuple: # (h, w) float64 angle/π, 0 where there is no lane; (h, w) int64, 1 where there is one
     "Direction of the lanes in each cell they touch; a later lane overwrites an earlier one"
     h, w = -(-geometry.img_h//stride), -(-geometry.img_w//stride)
-    angle, seg, ys = np.zeros((h, w)), np.zeros((h, w), np.int64), np.arange(h, -1, -1.)
-    for o in lanes:
-        xs = sample_xs(o*(w, h)/geometry.img_size, ys)
-        step = np.arctan(1/(np.diff(xs) + 1e-6))/np.pi
-        col = np.trunc(xs[1:])
-        on = np.flatnonzero((col >= 0) & (col < w))   # NaN, above the lane, is neither
-        cell = h - 1 - on, col[on].astype(int)
-        angle[cell] = np.where(step <= 0, 1 - np.abs(step), step)[on]
-        seg[cell] = 1
+    ys, to_cells = np.arange(h, -1, -1.), np.array([w, h], float)
+    xs = np.array([sample_xs(o*to_cells/geometry.img_size, ys) for o in lanes]).reshape(-1, h + 1)
+    step = np.arctan(1/(np.diff(xs) + 1e-6))/np.pi
+    col = np.trunc(xs[:, 1:])
+    lane, up = np.nonzero((col >= 0) & (col < w))   # lane by lane, so that later ones overwrite; NaN, above a lane, is neither
+    cell = h - 1 - up, col[lane, up].astype(int)
+    angle, seg = np.zeros((h, w)), np.zeros((h, w), np.int64)
+    angle[cell] = np.where(step <= 0, 1 - np.abs(step), step)[lane, up]
+    seg[cell] = 1
     return angle, seg
 
 # %% ../nbs/05_targets.ipynb #6a062157
