@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['culane_categories', 'day_categories', 'culane_shares', 'Camera', 'Road', 'Marking', 'Vehicle', 'Panel', 'Light',
-           'Scene', 'see_line', 'sample_rows', 'spectral_noise', 'to_ranks', 'ground_texture', 'panel_texture', 'fill',
-           'strip_polygons', 'draw_stripes', 'ground_rows', 'ground_maps', 'haze_at', 'draw_ground', 'draw_paint',
-           'draw_shade', 'scene_bridges', 'arrow_polygons', 'draw_panel', 'cloud_texture', 'draw_reflection',
-           'draw_backdrop', 'vehicle_faces', 'clip_near', 'draw_vehicle', 'sensor_noise', 'light_map', 'draw_lamps',
-           'draw_rain', 'draw_glare', 'draw_bonnet', 'add_noise', 'expose', 'render', 'sample_camera', 'sample_road',
-           'sample_markings', 'sample_vehicle', 'sample_vehicles', 'sample_panels', 'sample_light', 'add_seams',
-           'add_arrows', 'add_crossing', 'sample_scene', 'make_scene', 'category_of', 'culane_text', 'tusimple_xs',
-           'culane_name', 'tusimple_name', 'make_culane', 'make_tusimple']
+           'Scene', 'see_line', 'cut_level', 'sample_rows', 'spectral_noise', 'to_ranks', 'ground_texture',
+           'panel_texture', 'fill', 'strip_polygons', 'draw_stripes', 'ground_rows', 'ground_maps', 'haze_at',
+           'draw_ground', 'draw_paint', 'draw_shade', 'scene_bridges', 'arrow_polygons', 'draw_panel', 'cloud_texture',
+           'draw_reflection', 'draw_backdrop', 'vehicle_faces', 'clip_near', 'draw_vehicle', 'sensor_noise',
+           'light_map', 'draw_lamps', 'draw_rain', 'draw_glare', 'draw_bonnet', 'add_noise', 'expose', 'render',
+           'sample_camera', 'sample_road', 'sample_markings', 'sample_vehicle', 'sample_vehicles', 'sample_panels',
+           'sample_light', 'add_seams', 'add_arrows', 'add_crossing', 'sample_scene', 'make_scene', 'category_of',
+           'culane_text', 'tusimple_xs', 'culane_name', 'tusimple_name', 'make_culane', 'make_tusimple']
 
 # %% ../nbs/03_synth.ipynb #5b2bedd4
 import json, os, subprocess, sys
@@ -177,7 +177,7 @@ class Scene:
     bonnet:float = 0.                           # height of our own bonnet as a fraction of the image
     seed:int = 0                                # of textures and noise
 
-# %% ../nbs/03_synth.ipynb #96485dad
+# %% ../nbs/03_synth.ipynb #53ab56c6
 def see_line(camera:Camera,
              road:Road,
              d,        # metres to the right
@@ -189,6 +189,15 @@ def see_line(camera:Camera,
     p = camera.project(road.points(np.geomspace(begin, end, n), d))
     hidden = np.flatnonzero(np.diff(p[:,1]) >= 0)
     return p[:hidden[0]+1] if len(hidden) else p
+
+def cut_level(line,     # (m, 2) pixels, y strictly falling
+              steep=8., # pixels sideways per row
+             )->np.ndarray: # (k, 2) pixels
+    "The line up to where it runs level with the rows, and more so than at its beginning"
+    if len(line)<2: return line
+    d = np.abs(np.diff(line[:,0])/np.diff(line[:,1]))
+    level = np.flatnonzero(d > max(steep, 1.2*d[0]))
+    return line[:level[0]+1] if len(level) else line
 
 def sample_rows(line,  # (m, 2) pixels, y strictly falling
                 rows,  # (r,) rows in pixels, falling
@@ -205,14 +214,14 @@ def sample_rows(line,  # (m, 2) pixels, y strictly falling
     if a>0 and abs(xs[a-1]-width/2) < width*.55: a -= 1
     return np.stack([xs,rows],1)[a:b+1]
 
-# %% ../nbs/03_synth.ipynb #7d7f3d39
+# %% ../nbs/03_synth.ipynb #b19ddfec
 @patch(as_prop=True)
 def slots(self:Scene)->dict: # number of the lane: (n, 2) pixels from the bottom upwards
     "The labelled lanes by their number, -1, 0, 1, 2 from left to right"
     w,h = self.camera.size
     rows,res = h-np.arange(59)*h/59,{}
     for m in sorted((m for m in self.markings if m.slot is not None), key=lambda m:m.slot):
-        p = sample_rows(see_line(self.camera, self.road, m.offset, 1.5, self.reach), rows, w)
+        p = sample_rows(cut_level(see_line(self.camera, self.road, m.offset, 1.5, self.reach)), rows, w)
         if len(p)>2: res[m.slot] = p
     return res
 
@@ -545,7 +554,7 @@ def arrow_polygons(camera:Camera,
         if side in kind: parts.append(turn*(1,sign))
     return [camera.project(road.points(*(np.array(p)+(s,d)).T)) for p in parts]
 
-# %% ../nbs/03_synth.ipynb #6167ddb8
+# %% ../nbs/03_synth.ipynb #2b2ccad1
 def draw_panel(canvas, # (h, w, 4) uint8 premultiplied RGBA, drawn into
                scene:Scene,
                panel:Panel,
@@ -587,7 +596,7 @@ def _draw_panel(canvas, light, panel, x, yt, yb, s):
 @lru_cache
 def cloud_texture():
     "Clouds, (256, 1024) uint8"
-    return to_ranks(spectral_noise((256,1024), 1.6, 7, 2.5))
+    return to_ranks(spectral_noise((256,1024), 1.6, 7, 1.3))
 
 def draw_reflection(canvas, # (h, w, 4) uint8 with sky and panels, half the image's size
                     img,    # (H, W, 3) uint8 RGB with the ground, drawn into
@@ -821,7 +830,7 @@ def render(scene:Scene,
         if v.s<last: draw_vehicle(scene, v, img)
     return expose(scene, img)
 
-# %% ../nbs/03_synth.ipynb #8f552d25
+# %% ../nbs/03_synth.ipynb #582c66d8
 def sample_camera(rng, size, highway=False)->Camera:
     "A camera in our lane"
     w,h = size
@@ -837,7 +846,8 @@ def sample_road(rng, category, highway=False)->Road:
     if category=='curve': curve = 1/(rng.uniform(150,400) if highway else rng.uniform(50,220))
     change = rng.normal(0,1/6e4) if category!='curve' else -curve*rng.uniform(-.3,1)/120
     sign,bend = rng.choice([-1,1]),rng.choice([0,rng.uniform(-1,1)/700,rng.uniform(-1,1)/2000])
-    return Road(np.clip(rng.normal(0,.012),-.03,.03), sign*curve, sign*change, bend, rng.uniform(0,60), rng.uniform(30,120))
+    length = min(rng.uniform(30,120), .05/max(abs(bend),1e-6))   # not steeper than 5 %
+    return Road(np.clip(rng.normal(0,.012),-.03,.03), sign*curve, sign*change, bend, rng.uniform(0,60), length)
 
 # %% ../nbs/03_synth.ipynb #a042f381
 def sample_markings(rng, category, highway=False)->tuple: # list of Marking, left and right edge of the asphalt, left and right kerb (metres)
