@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['culane_categories', 'day_categories', 'culane_shares', 'Camera', 'Road', 'Marking', 'Vehicle', 'Panel', 'Light',
-           'Scene', 'see_line', 'cut_level', 'sample_rows', 'spectral_noise', 'to_ranks', 'ground_texture',
+           'Scene', 'places', 'see_line', 'cut_level', 'sample_rows', 'spectral_noise', 'to_ranks', 'ground_texture',
            'panel_texture', 'fill', 'strip_polygons', 'draw_stripes', 'ground_rows', 'ground_maps', 'haze_at',
            'draw_ground', 'draw_paint', 'draw_shade', 'scene_bridges', 'arrow_polygons', 'draw_panel', 'cloud_texture',
            'draw_reflection', 'draw_backdrop', 'vehicle_faces', 'clip_near', 'draw_vehicle', 'sensor_noise',
@@ -24,7 +24,7 @@ import cv2, numpy as np
 from scipy.special import ndtr
 from fastcore.basics import patch
 
-# %% ../nbs/03_synth.ipynb #aa6317ae
+# %% ../nbs/03_synth.ipynb #7df3bb07
 @dataclass
 class Camera:
     "A pinhole camera over the road"
@@ -56,9 +56,11 @@ class Camera:
         "Where points appear in the image"
         v,(w,h) = self.view(points),self.size
         f = self.focal/np.maximum(v[...,2], near)
-        return np.stack([w/2 + f*v[...,0], h/2 - f*v[...,1]], -1)
+        p = np.empty((*f.shape,2))
+        p[...,0],p[...,1] = w/2+f*v[...,0], h/2-f*v[...,1]
+        return p
 
-# %% ../nbs/03_synth.ipynb #c335efab
+# %% ../nbs/03_synth.ipynb #92702c7e
 @dataclass
 class Road:
     "The course of a road: a clothoid in plan, a parabola in height"
@@ -85,10 +87,12 @@ class Road:
               )->np.ndarray: # (..., 3) metres, world
         "Points given along, across and above the road"
         ss,x,z,t = self.table
-        s,d,h = np.broadcast_arrays(*(np.asarray(o, float) for o in (s,d,h)))
-        a,u = np.interp(s,ss,t),np.clip(s-self.bend_at, 0, self.bend_length)
-        y = self.bend*(u**2/2 + self.bend_length*np.maximum(s-self.bend_at-self.bend_length, 0))
-        return np.stack([np.interp(s,ss,x)+d*np.cos(a), y+h, np.interp(s,ss,z)-d*np.sin(a)], -1)
+        s,d,h = (np.asarray(o, float) for o in (s,d,h))
+        a,u = np.interp(s,ss,t),np.maximum(s-self.bend_at, 0)
+        v = np.minimum(u, self.bend_length)
+        p = np.empty((*np.broadcast_shapes(s.shape,d.shape,h.shape),3))
+        p[...,0],p[...,1],p[...,2] = np.interp(s,ss,x)+d*np.cos(a), self.bend*v*(u-v/2)+h, np.interp(s,ss,z)-d*np.sin(a)
+        return p
 
 # %% ../nbs/03_synth.ipynb #b80f24fd
 @dataclass
@@ -177,7 +181,12 @@ class Scene:
     bonnet:float = 0.                           # height of our own bonnet as a fraction of the image
     seed:int = 0                                # of textures and noise
 
-# %% ../nbs/03_synth.ipynb #53ab56c6
+# %% ../nbs/03_synth.ipynb #2d6a7db9
+@lru_cache
+def places(begin, end, n):
+    "Places along the road, denser nearby, where they are seen better"
+    return np.geomspace(begin, end, n)
+
 def see_line(camera:Camera,
              road:Road,
              d,        # metres to the right
@@ -186,7 +195,7 @@ def see_line(camera:Camera,
              n=400,
             )->np.ndarray: # (m, 2) pixels, from near to far, y strictly falling
     "A line along the road as far as no hill hides it"
-    p = camera.project(road.points(np.geomspace(begin, end, n), d))
+    p = camera.project(road.points(places(begin, end, n), d))
     hidden = np.flatnonzero(np.diff(p[:,1]) >= 0)
     return p[:hidden[0]+1] if len(hidden) else p
 
@@ -379,7 +388,7 @@ def strip_polygons(camera:Camera,
     p = camera.project(road.points(np.concatenate([s,s[:,::-1]],1), np.concatenate([d0+0*s,d1+0*s],1)))
     return list(p)
 
-# %% ../nbs/03_synth.ipynb #bded9c0b
+# %% ../nbs/03_synth.ipynb #7f83c0be
 def draw_stripes(cover,  # (H, W) uint8, drawn into
                  camera:Camera,
                  road:Road,
@@ -393,7 +402,7 @@ def draw_stripes(cover,  # (H, W) uint8, drawn into
         a,b = (see_line(camera, road, d, 1.2, 320, n) for d in (d0,d1))
         lo,hi = max(0,int(np.ceil(max(a[-1,1],b[-1,1])))),h
         if hi<=lo: continue
-        s = np.interp(-np.arange(lo,hi+1.), -a[:,1], np.geomspace(1.2,320,n)[:len(a)])
+        s = np.interp(-np.arange(lo,hi+1.), -a[:,1], places(1.2,320,n)[:len(a)])
         f = np.diff(marking.painted(s))/np.diff(s)
         ys = lo+(np.arange((hi-lo)*parts)+.5)/parts
         l,r = (np.interp(-ys, -p[:,1], p[:,0]).reshape(-1,parts) for p in (a,b))
@@ -407,12 +416,12 @@ def draw_stripes(cover,  # (H, W) uint8, drawn into
         i,j,c = lo+ok[i],cols[i,j],(c[i,j]*255+.5).astype(np.uint8)
         cover[i,j] = np.maximum(cover[i,j], c)
 
-# %% ../nbs/03_synth.ipynb #82f5ca60
+# %% ../nbs/03_synth.ipynb #895b3608
 def ground_rows(camera:Camera,
                 road:Road,
                )->tuple: # first row, s (r,), middle column (r,), pixels per metre (r,), last visible s
     "Where each image row meets the road"
-    s = np.geomspace(1.2, 320, 900)
+    s = places(1.2, 320, 900)
     p,q = camera.project(road.points(s)),camera.project(road.points(s,1.))
     y = p[:,1]
     k = np.flatnonzero(np.diff(y)>=0)
@@ -554,15 +563,16 @@ def arrow_polygons(camera:Camera,
         if side in kind: parts.append(turn*(1,sign))
     return [camera.project(road.points(*(np.array(p)+(s,d)).T)) for p in parts]
 
-# %% ../nbs/03_synth.ipynb #2b2ccad1
+# %% ../nbs/03_synth.ipynb #42839e6d
 def draw_panel(canvas, # (h, w, 4) uint8 premultiplied RGBA, drawn into
                scene:Scene,
                panel:Panel,
                scale=.5, # of the canvas
               ):
     "An upright strip along the road"
-    s = np.geomspace(.9, 300, 260)
-    base,top = (scene.camera.project(scene.road.points(s,panel.d,h), .5)*scale for h in (0,panel.height))
+    s = places(.9, 300, 260)
+    p = scene.road.points(s, panel.d)
+    base,top = (scene.camera.project(q, .5)*scale for q in (p, p+(0,panel.height,0)))
     x = base[:,0]*(1 if panel.d<0 else -1)   # grows along the road until the strip hides itself
     keep = x>np.maximum.accumulate(np.append(-1e9,x[:-1]))
     h,w = canvas.shape[:2]
