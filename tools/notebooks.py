@@ -40,7 +40,7 @@ def test_one(path:Path,        # a notebook
              timeout:int=900,  # seconds
             )->tuple:          # passed, seconds, output
     "`nbdev_test` on one notebook in its own process, so that no notebook leans on what another has left"
-    cmd = [sys.executable, '-c', 'from nbdev.test import nbdev_test; nbdev_test()', '--path', str(path), '--n_workers', '0', '--flags', flags]
+    cmd = [sys.executable, '-c', f'from nbdev.test import nbdev_test; nbdev_test(path={str(path)!r}, flags={flags!r}, n_workers=0)']
     env, start = {**os.environ, 'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1'), 'MPLBACKEND': 'agg'}, time.time()
     try: r = subprocess.run(cmd, cwd=root, env=env, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired as e: return False, timeout, f'{e.stdout or ""}\nstopped after {timeout} s'
