@@ -157,7 +157,7 @@ class Light:
     haze:float = .3           # how much of the far distance is lost
     quality:int = 90          # JPEG
 
-# %% ../nbs/03_synth.ipynb #2d7c2c5c
+# %% ../nbs/03_synth.ipynb #47ea23c6
 culane_categories = ('normal','crowd','hlight','shadow','noline','arrow','curve','cross','night')
 day_categories = ('normal','crowd','shadow','noline','arrow','curve')
 
@@ -178,12 +178,16 @@ class Scene:
     edges:tuple = (-9.,6.)                      # left and right end of the asphalt, metres
     kerbs:tuple = (0.,0.)                       # width of the left and right kerb, metres
     reach:float = 45.                           # metres to which people label
+    rows:int = 59                               # labels have a point at every height/rows pixels
     bonnet:float = 0.                           # height of our own bonnet as a fraction of the image
     seed:int = 0                                # of textures and noise
 
-# %% ../nbs/03_synth.ipynb #2d6a7db9
+# %% ../nbs/03_synth.ipynb #123f5049
 @lru_cache
-def places(begin, end, n):
+def places(begin, # metres ahead
+           end,   # metres ahead
+           n,     # how many
+          )->np.ndarray: # (n,) metres ahead
     "Places along the road, denser nearby, where they are seen better"
     return np.geomspace(begin, end, n)
 
@@ -223,12 +227,12 @@ def sample_rows(line,  # (m, 2) pixels, y strictly falling
     if a>0 and abs(xs[a-1]-width/2) < width*.55: a -= 1
     return np.stack([xs,rows],1)[a:b+1]
 
-# %% ../nbs/03_synth.ipynb #b19ddfec
+# %% ../nbs/03_synth.ipynb #84707fef
 @patch(as_prop=True)
 def slots(self:Scene)->dict: # number of the lane: (n, 2) pixels from the bottom upwards
     "The labelled lanes by their number, -1, 0, 1, 2 from left to right"
     w,h = self.camera.size
-    rows,res = h-np.arange(59)*h/59,{}
+    rows,res = h-np.arange(self.rows)*h/self.rows,{}
     for m in sorted((m for m in self.markings if m.slot is not None), key=lambda m:m.slot):
         p = sample_rows(cut_level(see_line(self.camera, self.road, m.offset, 1.5, self.reach)), rows, w)
         if len(p)>2: res[m.slot] = p
@@ -840,8 +844,11 @@ def render(scene:Scene,
         if v.s<last: draw_vehicle(scene, v, img)
     return expose(scene, img)
 
-# %% ../nbs/03_synth.ipynb #582c66d8
-def sample_camera(rng, size, highway=False)->Camera:
+# %% ../nbs/03_synth.ipynb #d2be48ad
+def sample_camera(rng,           # NumPy generator
+                  size,          # width, height in pixels
+                  highway=False, # TuSimple's kind of road
+                 )->Camera:
     "A camera in our lane"
     w,h = size
     focal = w*(rng.uniform(.72,.95) if highway else rng.uniform(.5,.68))
@@ -850,7 +857,10 @@ def sample_camera(rng, size, highway=False)->Camera:
     return Camera(tuple(size), focal, height, x=rng.normal(0,.25), yaw=np.clip(rng.normal(0,.03),-.07,.07),
                   pitch=np.arctan(horizon/focal), roll=np.clip(rng.normal(0,.006),-.015,.015))
 
-def sample_road(rng, category, highway=False)->Road:
+def sample_road(rng,           # NumPy generator
+                category,      # one of `culane_categories`
+                highway=False, # TuSimple's kind of road
+               )->Road:
     "The course of a road; in the category `curve` its radius is 50 to 220 m"
     curve = abs(rng.normal(0,1/900))
     if category=='curve': curve = 1/(rng.uniform(150,400) if highway else rng.uniform(50,220))
@@ -859,8 +869,11 @@ def sample_road(rng, category, highway=False)->Road:
     length = min(rng.uniform(30,120), .05/max(abs(bend),1e-6))   # not steeper than 5 %
     return Road(np.clip(rng.normal(0,.012),-.03,.03), sign*curve, sign*change, bend, rng.uniform(0,60), length)
 
-# %% ../nbs/03_synth.ipynb #a042f381
-def sample_markings(rng, category, highway=False)->tuple: # list of Marking, left and right edge of the asphalt, left and right kerb (metres)
+# %% ../nbs/03_synth.ipynb #38019ce7
+def sample_markings(rng,           # NumPy generator
+                    category,      # one of `culane_categories`
+                    highway=False, # TuSimple's kind of road
+                   )->tuple: # list of Marking; left and right edge of the asphalt, left and right kerb in metres
     "The lanes of a road and its edges"
     n = rng.choice([2,3,4,5], p=[.1,.3,.4,.2]) if highway else rng.choice([1,2,3,4], p=[.06,.24,.4,.3])   # lanes
     ego,width = rng.integers(n),rng.uniform(3.4,3.8) if highway else rng.uniform(2.9,3.8)
@@ -883,13 +896,13 @@ def sample_markings(rng, category, highway=False)->tuple: # list of Marking, lef
     kerbs = tuple(rng.uniform(.15,.35)*(rng.random()<(.15 if highway else .6)) for _ in range(2))
     return lines, (left.offset-beyond[0], right.offset+beyond[1]), kerbs
 
-# %% ../nbs/03_synth.ipynb #713cab8a
+# %% ../nbs/03_synth.ipynb #9d89a4aa
 _sizes = dict( # width, height, length in metres
     car=((1.75,1.9),(1.4,1.55),(4.2,4.9)), van=((1.8,2.),(1.65,2.),(4.3,5.2)), bus=((2.45,2.55),(2.9,3.3),(9,12)), truck=((2.2,2.5),(2.6,3.9),(6,12)))
 _paints = ((225,226,228),(232,232,230),(236,236,236),(62,64,68),(30,31,34),(24,24,26),(150,153,158),(120,124,130),(185,188,192),
            (120,22,26),(150,30,30),(32,52,95),(70,85,110),(105,92,74),(196,160,40))
 
-def sample_vehicle(rng,
+def sample_vehicle(rng,# NumPy generator
                    s,  # metres ahead, its near end
                    d,  # metres to the right, the middle of its lane
                    oncoming=False,
@@ -900,7 +913,12 @@ def sample_vehicle(rng,
     astray = np.clip(rng.normal(0,.25),-.5,.5) if rng.random()<.92 else rng.uniform(-1.3,1.3)
     return Vehicle(kind, s, d+astray, tuple(rng.uniform(*q) for q in _sizes[kind]), tuple(np.clip(np.array(color)*rng.uniform(.8,1.1),8,245)), oncoming)
 
-def sample_vehicles(rng, category, markings, edges, highway=False)->list: # of Vehicle
+def sample_vehicles(rng,           # NumPy generator
+                    category,      # one of `culane_categories`
+                    markings,      # list of Marking
+                    edges,         # of the asphalt, metres
+                    highway=False, # TuSimple's kind of road
+                   )->list: # of Vehicle
     "Traffic in our lane, in the others and on the other side"
     lines = sorted(m.offset for m in markings if m.slot is not None)
     busy = {'crowd':rng.uniform(.7,1.3), 'cross':rng.uniform(.1,.6), 'noline':rng.uniform(.1,.8), 'night':rng.uniform(.1,.8)}.get(category, rng.uniform(0,.55))
@@ -918,8 +936,11 @@ def sample_vehicles(rng, category, markings, edges, highway=False)->list: # of V
     if edges[1]-lines[-1]>2.2 and rng.random()<.4: queue(lines[-1]+1.15, rng.uniform(-2,15), most=3)   # parked
     return res
 
-# %% ../nbs/03_synth.ipynb #53e51eb3
-def sample_panels(rng, edges, highway=False)->list: # of Panel
+# %% ../nbs/03_synth.ipynb #3f2ab747
+def sample_panels(rng,           # NumPy generator
+                  edges,         # of the asphalt, metres
+                  highway=False, # TuSimple's kind of road
+                 )->list: # of Panel
     "What stands on both sides of the road"
     res = []
     for side,edge in zip((-1,1), edges):
@@ -937,8 +958,11 @@ def sample_panels(rng, edges, highway=False)->list: # of Panel
         put(.5, f'trees{rng.integers(4)}', far+rng.uniform(20,45), rng.uniform(8,16))
     return res
 
-# %% ../nbs/03_synth.ipynb #f1e43dd3
-def sample_light(rng, category, rain=.08)->Light:
+# %% ../nbs/03_synth.ipynb #dc4073eb
+def sample_light(rng,      # NumPy generator
+                 category, # one of `culane_categories`
+                 rain=.08, # how often it rains, 0…1
+                )->Light:
     "Sky, weather and sensor"
     kind = 0 if category in ('shadow','hlight') else rng.choice(3, p=[.35,.45,.2])
     sky = (((95,145,205),(215,228,238)), ((225,229,233),(246,247,248)), ((138,145,154),(200,205,209)))[kind]
@@ -956,23 +980,28 @@ def sample_light(rng, category, rain=.08)->Light:
         res.gain = tuple(rng.uniform(.13,.4)*np.array([1.05,.98,.95]))
     return res
 
-# %% ../nbs/03_synth.ipynb #4ca35eb2
-def add_seams(scene:Scene, rng):
+# %% ../nbs/03_synth.ipynb #2969025f
+def add_seams(scene:Scene, # changed
+              rng,         # NumPy generator
+             ):
     "Seams, which look a little like markings, and patches"
     for _ in range(rng.poisson(1.2)):
         seam,s,d = rng.random()<.6,rng.uniform(1.2,50),rng.uniform(*scene.edges)
         width,length = (rng.uniform(.04,.12),rng.uniform(10,200)) if seam else (rng.uniform(.6,2.5),rng.uniform(2,15))
         scene.strips.append((s, s+length, d, d+width, tuple(np.array(scene.asphalt)*rng.uniform(.55,1.25))))
 
-def add_arrows(scene:Scene, rng):
+def add_arrows(scene:Scene, # changed
+               rng,         # NumPy generator
+              ):
     "Arrows in our lane and some of the others"
     lines,s = sorted(m.offset for m in scene.markings if m.slot is not None),rng.uniform(7,22)
     for a,b in zip(lines, lines[1:]):
         if a<0<b or rng.random()<.7: scene.arrows.append((s, (a+b)/2, str(rng.choice(_arrows)), rng.uniform(.45,1)))
 
-def add_crossing(scene:Scene, rng,
-                 s,         # metres ahead where it begins
-                 here=True, # no lane leads up to it
+def add_crossing(scene:Scene, # changed
+                 rng,         # NumPy generator
+                 s,           # metres ahead where it begins
+                 here=True,   # no lane leads up to it
                 ):
     "A junction: the lanes end at a stop line or a zebra crossing"
     left,right = scene.edges
@@ -989,7 +1018,7 @@ def add_crossing(scene:Scene, rng,
         a,b = s+rng.uniform(1,3)+np.array([0,rng.uniform(3,5)])
         scene.strips += [(a, b, d, d+.45, paint) for d in np.arange(left+.3, right-.5, rng.uniform(.85,1.1))]
 
-# %% ../nbs/03_synth.ipynb #d201e54d
+# %% ../nbs/03_synth.ipynb #6747a1cc
 def sample_scene(rng,               # NumPy generator
                  category='normal', # one of `culane_categories`
                  size=(1640,590),   # width, height in pixels
@@ -1004,7 +1033,7 @@ def sample_scene(rng,               # NumPy generator
     verge = np.array(((88,98,62),(120,110,82),(112,110,106),(70,86,48))[rng.integers(4)])*rng.uniform(.75,1.15)
     res = Scene(category, camera, road, sample_light(rng, category, rain), markings, sample_vehicles(rng, category, markings, edges, highway),
                 sample_panels(rng, edges, highway), asphalt=tuple(grey), verge=tuple(verge), edges=edges, kerbs=kerbs,
-                reach=rng.uniform(60,120) if highway else rng.uniform(28,60), bonnet=rng.choice([0,rng.uniform(.02,.07)]), seed=int(rng.integers(2**31)))
+                reach=rng.uniform(60,120) if highway else rng.uniform(28,60), rows=72 if highway else 59, bonnet=rng.choice([0,rng.uniform(.02,.07)]), seed=int(rng.integers(2**31)))
     add_seams(res, rng)
     if rng.random() < {'arrow':1.,'normal':.04,'crowd':.05,'night':.08}.get(category,0): add_arrows(res, rng)
     if category=='cross': add_crossing(res, rng, rng.uniform(5,16))
