@@ -64,6 +64,7 @@ def anchored(md:str,       # what `show_doc` wrote
         own = m[2].lower()
         inner = ''.join(f'<span id="{a}"></span>' for a in hidden if a.rpartition('.')[0] == own)
         return f'{m[1]} {inner}{m[2].replace("_", chr(92)+"_")} {{#{own}}}'
+    md = re.sub(r'^(```.*?^```)', lambda m: re.sub(r'\[(`[^`]+`)\]\([^)]*\)', r'\1', m[1]), md, flags=re.M|re.S)   # nbdev links inside code too
     return re.sub(r'^(#{2,4}) (\S+)$', heading, md, count=1, flags=re.M)
 
 def stage(proc:Path, # nbdev's processed notebooks
