@@ -15,22 +15,20 @@ from fastcore.basics import patch
 from .score import Score
 from .thickline import ragged
 
-# %% ../nbs/05e_tusimple.ipynb #2fe64137
+# %% ../nbs/05e_tusimple.ipynb #12e8091e
 NEAR, FOUND, GONE = 20, 0.85, -100.    # pixels across the lane; share of right points of a found lane; x of an absent point
 
 def lane_thresholds(xs:np.ndarray,   # (n,P) x of annotated lanes, pixels; < 0: no point
-                    ys:np.ndarray,   # (P,) or (n,P) image rows, pixels
+                    ys:np.ndarray,   # (P,) image rows, pixels
                    )->np.ndarray:    # (n,) pixels
     "How far along a row a point may be off, for each lane"
-    there = xs >= 0
-    n = np.maximum(there.sum(1), 1)[:,None]
-    ys = np.broadcast_to(ys, xs.shape)
-    mean = lambda v: np.where(there, v, 0).sum(1, keepdims=True)/n
-    dx, dy = np.where(there, xs - mean(xs), 0), np.where(there, ys - mean(ys), 0)
-    slope = (dx*dy).sum(1)/np.where(n[:,0] > 1, (dy*dy).sum(1), 1)
-    return NEAR/np.cos(np.arctan(slope))
+    there, y = (xs >= 0).astype(float), ys - ys.mean()
+    xs = np.where(xs >= 0, xs, 0)
+    n, sx, sy = there.sum(1), xs.sum(1), there@y
+    with np.errstate(all='ignore'): slope = (xs@y - sx*sy/n)/(there@(y*y) - sy*sy/n)
+    return NEAR/np.cos(np.arctan(np.where(n > 1, slope, 0)))
 
-# %% ../nbs/05e_tusimple.ipynb #cea0ea97
+# %% ../nbs/05e_tusimple.ipynb #a1dabb2f
 def _exact_threshold(xs, ys):
     "The threshold of one lane in the script's order of operations"
     xs, ys = xs[xs >= 0], ys[xs >= 0]
@@ -40,25 +38,22 @@ def _exact_threshold(xs, ys):
 
 def lane_accuracies(pred:np.ndarray,   # (m,P) x of predicted lanes, pixels; < 0: no point
                     anno:np.ndarray,   # (n,P) x of annotated lanes, pixels
-                    ys:np.ndarray,     # (n,P) rows of the annotated lanes, pixels
+                    ys:np.ndarray,     # (P,) image rows, pixels
                     i:np.ndarray,      # (k,) predicted lane of each pair
                     j:np.ndarray,      # (k,) annotated lane of each pair
                    )->np.ndarray:      # (k,) share of right points; absent against absent is right
     "Accuracy of pairs of lanes"
-    near = lane_thresholds(anno, ys)
+    near, hits = lane_thresholds(anno, ys), np.empty(len(i), int)
     p, a = np.where(pred >= 0, pred, GONE), np.where(anno >= 0, anno, GONE)
-    hits = np.empty(len(i), int)
-    for s in range(0, len(i), 2048):
-        k = slice(s, s + 2048)
+    for s in range(0, len(i), 512):
+        k = slice(s, s + 512)
         off = np.abs(p[i[k]] - a[j[k]])
-        margin = off - near[j[k],None]
-        right = margin < 0
-        for r in np.unique(np.nonzero(np.abs(margin, out=margin) < 1e-6)[0]):
-            right[r] = off[r] < _exact_threshold(anno[j[s+r]], ys[j[s+r]])
-        hits[k] = right.sum(1)
-    return hits/anno.shape[1]
+        sure, likely = ((off < near[j[k],None]*m).sum(1) for m in (1 - 1e-7, 1 + 1e-7))
+        hits[k] = sure
+        for r in np.flatnonzero(sure < likely): hits[s+r] = (off[r] < _exact_threshold(anno[j[s+r]], ys)).sum()
+    return hits/len(ys)
 
-# %% ../nbs/05e_tusimple.ipynb #d1746b85
+# %% ../nbs/05e_tusimple.ipynb #faecf2bf
 def image_figures(pred:list,        # per image a list of lanes, each a list of xs, pixels
                   anno:list,        # same form
                   h_samples:list,   # per image the rows of the xs, pixels
@@ -67,17 +62,17 @@ def image_figures(pred:list,        # per image a list of lanes, each a list of 
     "TuSimple's figures of each image"
     n_pred, n_anno = (np.array([len(v) for v in lanes], int) for lanes in (pred, anno))
     failed = slow | (n_pred > n_anno + 2)
-    rows = np.array([len(h) for h in h_samples], int)
+    same = {}
+    for k, rows in enumerate(h_samples): same.setdefault(tuple(rows), []).append(k)
     best = np.zeros((len(anno), max(n_anno.max(initial=0), 1)))
-    for P in np.unique(rows):
-        index = np.flatnonzero((rows == P) & (n_anno > 0) & (n_pred > 0) & ~failed)
-        if not len(index) or P == 0: continue
-        flat = lambda lanes: np.fromiter(chain.from_iterable(chain.from_iterable(lanes[k] for k in index)), float).reshape(-1, P)
-        ys = np.array([h_samples[k] for k in index], float)
+    for rows, index in same.items():
+        index = np.array(index)[((n_anno > 0) & (n_pred > 0) & ~failed)[index]]
+        if not len(index) or not rows: continue
+        flat = lambda lanes: np.fromiter(chain.from_iterable(chain.from_iterable(lanes[k] for k in index)), float).reshape(-1, len(rows))
         a, p = n_anno[index], n_pred[index]
         k, pair = ragged(a*p)                                   # of each image, prediction by prediction for each annotation
         i, j = (np.cumsum(p) - p)[k] + pair % p[k], (np.cumsum(a) - a)[k] + pair//p[k]
-        acc = lane_accuracies(flat(pred), flat(anno), np.repeat(ys, a, axis=0), i, j)
+        acc = lane_accuracies(flat(pred), flat(anno), np.array(rows, float), i, j)
         top = np.maximum.reduceat(acc, np.flatnonzero(pair % p[k] == 0))
         k, lane = ragged(a)
         best[index[k],lane] = top
@@ -126,8 +121,10 @@ def worst(self:TuSimpleScore,
 def records(self:TuSimpleScore):
     return [dict(image=name, accuracy=float(a), fp=float(p), fn=float(n)) for name, a, p, n in zip(self.names, self.accuracies, self.fps, self.fns)]
 
-# %% ../nbs/05e_tusimple.ipynb #fc3d3c1d
+# %% ../nbs/05e_tusimple.ipynb #cb71ca88
 def _check_lengths(lanes, h_samples, names, what):
+    lengths = np.fromiter(map(len, chain.from_iterable(lanes)), int)
+    if (lengths == np.repeat([len(rows) for rows in h_samples], [len(image) for image in lanes])).all(): return
     for name, image, rows in zip(names, lanes, h_samples):
         for k, lane in enumerate(image):
             if len(lane) != len(rows): raise ValueError(f'{what} {k} of {name} has {len(lane)} values, but there are {len(rows)} h_samples')
