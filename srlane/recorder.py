@@ -63,7 +63,7 @@ def process_rank()->int:
     "This process's rank as its launcher (Fabric, torchrun, Slurm) says; 0 for a process that stands alone"
     return next((int(os.environ[k]) for k in ('RANK', 'SLURM_PROCID', 'LOCAL_RANK') if os.environ.get(k, '').isdigit()), 0)
 
-# %% ../nbs/20_recorder.ipynb #8ce5980c
+# %% ../nbs/20_recorder.ipynb #ee8a5e77
 class Recorder:
     "Counters, smoothed values and writers of one run"
     def __init__(self,
@@ -72,7 +72,7 @@ class Recorder:
                  rank=0,         # 0 writes
                 ):
         self.total_iter, self.rank, self.step, self.epoch, self.lr = total_iter, rank, 0, 0, 0.
-        self.loss_status, self.batch_time, self.data_time = {}, SmoothedValue(), SmoothedValue()
+        self.loss_status, self.batch_time, self.data_time, self.history = {}, SmoothedValue(), SmoothedValue(), []
         self.work_dir, self.logger, self.tb_logger, self.csv_logger = None, self._make_logger(), None, None
         if rank == 0:
             self.work_dir = new_work_dir(work_dirs)
@@ -109,14 +109,16 @@ def loggers(self:Recorder):
     "Fabric's loggers: TensorBoard and CSV"
     return [l for l in (self.tb_logger, self.csv_logger) if l is not None]
 
-# %% ../nbs/20_recorder.ipynb #79f48360
+# %% ../nbs/20_recorder.ipynb #3f8da8eb
 @patch
 def log_scalars(self:Recorder,
                 scalars, # name → number
                 step=None): # the current step where None
-    "Write scalars to TensorBoard and CSV"
+    "Write scalars to TensorBoard, CSV and `history`"
+    step = self.step if step is None else step
+    self.history.append(dict(step=step, **scalars))
     for logger in self.loggers:
-        logger.log_metrics(scalars, self.step if step is None else step)
+        logger.log_metrics(scalars, step)
         logger.save()
 
 # %% ../nbs/20_recorder.ipynb #71cf4499
@@ -146,6 +148,19 @@ def record(self:Recorder, mode='train'): # first part of the scalars' names
     self.logger.info(self.line())
     self.log_scalars({f'{mode}/lr': self.lr, **{f'{mode}/{k}': v.median for k, v in self.loss_status.items()},
                       f'{mode}/data_time': self.data_time.average, f'{mode}/batch_time': self.batch_time.average})
+
+# %% ../nbs/20_recorder.ipynb #9dc00342
+@patch
+def state(self:Recorder)->dict:
+    "What a checkpoint keeps of the recorder"
+    return dict(step=self.step, epoch=self.epoch, lr=self.lr, history=self.history)
+
+@patch
+def load_state(self:Recorder, state):
+    "Take up where a checkpoint left off"
+    self.step, self.epoch, self.lr, rows = state['step'], state['epoch'], state['lr'], state['history']
+    self.history = []
+    for row in rows: self.log_scalars({k: v for k, v in row.items() if k != 'step'}, row['step'])
 
 # %% ../nbs/20_recorder.ipynb #5a64c102
 def build_recorder(cfg)->Recorder:
