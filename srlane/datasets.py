@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['log', 'Entry', 'DataError', 'present', 'LaneDataset', 'CULane', 'TuSimple', 'TuSimpleLabel', 'parse_tusimple',
            'to_tensor', 'frame_differences', 'cache_folders', 'cached_differences', 'EpochSampler', 'collate',
-           'init_worker', 'lane_loader', 'build_dataset', 'build_dataloader']
+           'init_worker', 'lane_loader', 'build_dataset', 'build_dataloader', 'write_files']
 
-# %% ../nbs/07_datasets.ipynb #a7fe804c
+# %% ../nbs/07_datasets.ipynb #609e3262
 import hashlib, json, logging, os, sys, tempfile, zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +18,9 @@ import cv2, torch
 import numpy as np
 from fastcore.basics import patch
 from torch.utils.data import DataLoader, Dataset, Sampler
-from .lane import ImageGeometry, build_geometry, label_points, read_culane, tusimple_points
+from .lane import ImageGeometry, build_geometry, label_points, lanes_to_culane, read_culane, tusimple_points
+from .culane import read_categories, read_lanes
+from .metrics import culane_score, tusimple_score
 from .targets import lane_targets, network_lanes
 from .transforms import Augmentation, build_augmentation, network_image, read_image
 from .visualize import draw_lanes, save_image
@@ -107,7 +109,7 @@ def report(self:LaneDataset):
     if not self.skip_bad: raise DataError(f"{first} ({kinds} in {self}). Restore the files, or leave such images out with skip_bad=true")
     log.warning(f"{self}: {len(self.bad):,} of {len(self.bad) + len(self.items):,} left out, {len(self.items):,} remain ({kinds}); first: {first}")
 
-# %% ../nbs/07_datasets.ipynb #e178141d
+# %% ../nbs/07_datasets.ipynb #c0b58a27
 class CULane(LaneDataset):
     "CULane: `list/*.txt`, and a `.lines.txt` beside each image"
     lists = dict(train=('train_gt.txt', 'train.txt'), val=('val.txt', 'val_gt.txt'), test=('test.txt',))
@@ -133,8 +135,9 @@ def lanes(self:CULane,
 @patch
 def annotation(self:CULane,
                entry:Entry)->list: # of (n, 2) pixels of the original image
-    "The lanes as the metric reads them"
-    return read_culane(entry.label)
+    "The lanes as the official evaluator reads them, once it is clear that nothing is malformed"
+    read_culane(entry.label)
+    return read_lanes(Path(entry.label).read_bytes())[0]
 
 # %% ../nbs/07_datasets.ipynb #cf9ba8c6
 class TuSimple(LaneDataset):
@@ -407,6 +410,72 @@ def build_dataloader(split_cfg, # `type`, `data_root` and `split`
     dataset = build_dataset(split_cfg, cfg, is_train)
     pin = torch.cuda.is_available() and cfg.accelerator in ('auto', 'cuda', 'gpu')
     return lane_loader(dataset, cfg.batch_size, -(-cfg.workers//world_size), cfg.seed, rank, world_size, pin)
+
+# %% ../nbs/07_datasets.ipynb #4d0dfa9f
+@patch
+def predicted(self:LaneDataset,
+              predictions, # list over images of lists of `Lane`, or dict of index to list of `Lane`
+             )->dict: # index: list of `Lane`
+    "Predictions by index, complete or, with `skip_bad`, less the images that could not be read"
+    if self.train: raise ValueError(f"{self} was built for training; the metric needs the split as build_dataset(…, is_train=False) gives it")
+    if not isinstance(predictions, Mapping):
+        if len(predictions) != len(self): raise ValueError(f"{len(predictions):,} predictions for {len(self):,} images of {self}")
+        predictions = dict(enumerate(predictions))
+    found = {i: predictions[i] for i in range(len(self)) if predictions.get(i) is not None}
+    if lost := [i for i in range(len(self)) if i not in found]:
+        says = f"{self}: {len(lost):,} of {len(self):,} images have no prediction, the first is {self.items[lost[0]].image}"
+        if not self.skip_bad: raise ValueError(f"{says}; an image without lanes has an empty list")
+        log.warning(f"{says}; they are left out of the metric")
+    return found
+
+# %% ../nbs/07_datasets.ipynb #e3ae092c
+def write_files(texts, # dict of path to text
+               ):
+    "Write many small text files"
+    for folder in {os.path.dirname(p) for p in texts}: os.makedirs(folder, exist_ok=True)
+    for path, text in texts.items():
+        with open(path, 'w', encoding='ascii') as f: f.write(text)
+
+@patch
+def categories(self:CULane,
+               names, # of images
+              ): # dict of category to positions in `names`, or None where there are no lists
+    "The official categories of the test split"
+    folder = Path(self.root, 'list/test_split')
+    if self.split != 'test' or not folder.is_dir(): return None
+    listed, groups = read_categories(folder)
+    position = {n: i for i, n in enumerate(names)}
+    return {k: [position[listed[i]] for i in v if listed[i] in position] for k, v in groups.items()}
+
+@patch
+def evaluate(self:CULane,
+             predictions,   # list over images of lists of `Lane`, or dict of index to list of `Lane`
+             work_dir=None, # where to write `predictions/….lines.txt`
+            ): # `Score`
+    "CULane's F1: per category and in total for the test split, else in total"
+    found, size = self.predicted(predictions), self.geometry.ori_size
+    names = [self.items[i].name for i in found]
+    texts = [lanes_to_culane(o, size) for o in found.values()]
+    scored = [[np.array(line.split(), float).reshape(-1, 2) for line in t.splitlines()] for t in texts]
+    files = {f'{work_dir}/predictions/{os.path.splitext(n)[0]}.lines.txt': t for n, t in zip(names, texts)} if work_dir else {}
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write_files, files)
+        score = culane_score(scored, [self.annotations[i] for i in found], self.categories(names), names, size)
+        writing.result()
+    return score
+
+# %% ../nbs/07_datasets.ipynb #c882eade
+@patch
+def evaluate(self:TuSimple,
+             predictions,   # list over images of lists of `Lane`, or dict of index to list of `Lane`
+             work_dir=None, # where to write `predictions/SPLIT.json`
+            ): # `Score`
+    "TuSimple's accuracy, FP, FN and F1"
+    found, size = self.predicted(predictions), self.geometry.ori_size
+    names, labels = [self.items[i].name for i in found], [self.annotations[i] for i in found]
+    lanes = [[o.to_tusimple(l.h_samples, size) for o in p] for p, l in zip(found.values(), labels)]
+    if work_dir: write_files({f'{work_dir}/predictions/{self.split}.json': ''.join(json.dumps(dict(raw_file=n, lanes=o, run_time=10)) + '\n' for n, o in zip(names, lanes))})
+    return tusimple_score(lanes, [l.lanes for l in labels], [l.h_samples for l in labels], names=names)
 
 # %% ../nbs/07_datasets.ipynb #17674bb6
 @patch
