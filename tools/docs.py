@@ -159,6 +159,7 @@ def check_links(site:Path)->list: # problems, one line each
             if to.is_dir(): to = to/'index.html'
             if not to.exists(): broken[f'{full} leads nowhere'].append(p.name)
             elif anchor and to in pages and unquote(anchor) not in pages[to].ids: broken[f'{full}: the page has no such anchor'].append(p.name)
+    if not pages: return [f'{site.name} has no pages']
     return [f'{msg} (on {names[0]}' + (f' and {len(names)-1} other pages)' if names[1:] else ')') for msg, names in broken.items()]
 
 def check_names(site:Path, index:dict)->list:
