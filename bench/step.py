@@ -2,7 +2,8 @@
 
     python bench/step.py [--config culane_r18] [--batch 4] [--pairs 15] [--device auto] [--precision 32-true] [key=value ...]
 
-Both run in turns, and the ratio is the median over pairs, so that a busy machine disturbs both alike.
+Both run in turns, and the ratio is the median over pairs, so that a busy machine disturbs both alike; on a processor with
+other work OMP_NUM_THREADS=1 is steadier, and the ratio of processor seconds steadier still.
 A step is forward with assignment and losses, and backward; optimiser and data are left out on both sides.
 The last line is one JSON object."""
 import argparse, json, time
@@ -25,13 +26,13 @@ def made_up_batch(geometry, strides, n, max_lanes, device):
                 gt_lane=torch.tensor(np.stack([o['gt_lane'] for o in items])).to(device),
                 gt_angle=stack('gt_angle', torch.float32), gt_seg=stack('gt_seg', torch.int64))
 
-def timed(step, device, repeats=1):
-    "Seconds of one call"
+def timed(step, device):
+    "Seconds of one call by the clock, and seconds that the processor worked for it"
     if device == 'cuda': torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(repeats): step()
+    clock, cpu = time.perf_counter(), time.process_time()
+    step()
     if device == 'cuda': torch.cuda.synchronize()
-    return (time.perf_counter() - start)/repeats
+    return time.perf_counter() - clock, time.process_time() - cpu
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,11 +61,13 @@ def main():
 
     for step in (whole, backbone, whole, backbone): timed(step, device)
     pairs = [(timed(whole, device), timed(backbone, device)) for _ in range(a.pairs)]
-    step, bare = (median(t) for t in zip(*pairs))
-    ratio = median(s/b for s, b in pairs)
+    (step, bare), ratio = (median(p[i][0] for p in pairs) for i in (0, 1)), median(s[0]/b[0] for s, b in pairs)
+    cpu_ratio = median(s[1]/b[1] for s, b in pairs)
     where = torch.cuda.get_device_name() if device == 'cuda' else f'{torch.get_num_threads()} CPU threads'
     print(f'{a.config}, {a.batch} images of {cfg.img_w} x {cfg.img_h}, {a.precision}, {where}, medians of {a.pairs} pairs')
     print(f'{"training step":<32}{step*1e3:9.1f} ms\n{"backbone forward and backward":<32}{bare*1e3:9.1f} ms\n{"ratio":<32}{ratio:9.3f}')
-    print(json.dumps(dict(step_over_backbone=round(ratio, 4), step_ms=round(step*1e3, 2), backbone_ms=round(bare*1e3, 2), images=a.batch, precision=a.precision, device=where)))
+    if device == 'cpu': print(f'{"ratio of processor seconds":<32}{cpu_ratio:9.3f}')
+    print(json.dumps(dict(step_over_backbone=round(ratio, 4), cpu_step_over_backbone=round(cpu_ratio, 4) if device == 'cpu' else None,
+                          step_ms=round(step*1e3, 2), backbone_ms=round(bare*1e3, 2), images=a.batch, precision=a.precision, device=where)))
 
 if __name__ == '__main__': main()
