@@ -65,7 +65,7 @@ def spline_samples(coef:np.ndarray,    # (n,4,2) coefficients
     t = (chord/STEPS*k)[:,None]
     return (coef[:,0] + coef[:,1]*t + coef[:,2]*(t*t) + coef[:,3]*(t*t*t)).astype(np.float32)
 
-# %% ../nbs/05b_stripes.ipynb #3fb70d7e
+# %% ../nbs/05b_stripes.ipynb #4b30979d
 FAR = 16000     # pixels; beyond, a lane is wild
 _POWERS = np.arange(STEPS)**np.arange(4.)[:,None]
 
@@ -86,9 +86,10 @@ def pixel_chains(coef:np.ndarray,     # (N,4,2) coefficients of all pieces
             out = ~((v < FAR) & (v > -FAR)).all(1).reshape(2, -1).all(0)
             bad[s:s+512] = out
             v.reshape(2, len(h), STEPS)[:,out] = 0
+        v = v.astype(np.float32)
         xy = np.rint(v)
         np.subtract(v, xy, out=v); np.abs(v, out=v)
-        near = np.flatnonzero(v.ravel() > .499)
+        near = np.flatnonzero(v.ravel() > .498)
         if len(near):
             axis, i = np.divmod(near, v.size//2)
             i, k = np.divmod(i, STEPS)
@@ -104,27 +105,29 @@ def pixel_chains(coef:np.ndarray,     # (N,4,2) coefficients of all pieces
     y = (key + 0x8000) >> 16
     return key - (y << 16), y, np.searchsorted(at, start*STEPS), np.logical_or.reduceat(bad, start)
 
-# %% ../nbs/05b_stripes.ipynb #b87cbf31
+# %% ../nbs/05b_stripes.ipynb #1aaa2890
 NONE = 30000     # no point in this row: beyond any column
 
-def sweep_discs(lo:np.ndarray,     # (L,rows) int16 smallest x of the points of each row; NONE where there is no point
-                hi:np.ndarray,     # (L,rows) int16 largest x; -NONE where there is no point
+def sweep_discs(lo:np.ndarray,     # (rows,L) int16 smallest x of the points of each row; NONE where there is no point
+                hi:np.ndarray,     # (rows,L) int16 largest x; -NONE where there is no point
                 half:np.ndarray,   # (R+1,) half-widths of the disc
-               )->tuple:           # (L,rows) int16 first and last column of the discs of each row, the outer R rows left out
+               )->tuple:           # (rows,L) int16 first and last column of the discs of each row; the outer R rows are left out
     "First and last column of discs around the points"
-    R, rows = len(half) - 1, lo.shape[1]
-    left, right, mid = np.full_like(lo, NONE), np.full_like(hi, -NONE), slice(R, rows - R)
-    for b in range(0, len(lo), 32):
-        l, h, ol, oh = lo[b:b+32], hi[b:b+32], left[b:b+32,mid], right[b:b+32,mid]
-        np.subtract(l[:,mid], half[0], out=ol); np.add(h[:,mid], half[0], out=oh)
-        t = np.empty(ol.shape, ol.dtype)
+    R, (rows, lanes), half = len(half) - 1, lo.shape, half.astype(lo.dtype)
+    left, right = np.full_like(lo, NONE), np.full_like(hi, -NONE)
+    for b in range(0, lanes, 128):                     # blocks that fit into the processor's cache, their rows end to end
+        l, h = lo[:,b:b+128].ravel(), hi[:,b:b+128].ravel()
+        n = len(l)//rows
+        near = lambda k: slice((R + k)*n, (rows - R + k)*n)
+        ol, oh = l[near(0)] - half[0], h[near(0)] + half[0]
+        t = np.empty_like(ol)
         for k in range(1, R + 1):
-            above, below = slice(R - k, rows - R - k), slice(R + k, rows - R + k)
-            np.minimum(l[:,above], l[:,below], out=t); t -= half[k]; np.minimum(ol, t, out=ol)
-            np.maximum(h[:,above], h[:,below], out=t); t += half[k]; np.maximum(oh, t, out=oh)
+            np.minimum(l[near(-k)], l[near(k)], out=t); t -= half[k]; np.minimum(ol, t, out=ol)
+            np.maximum(h[near(-k)], h[near(k)], out=t); t += half[k]; np.maximum(oh, t, out=oh)
+        left[R:rows-R,b:b+128], right[R:rows-R,b:b+128] = ol.reshape(-1, n), oh.reshape(-1, n)
     return left, right
 
-# %% ../nbs/05b_stripes.ipynb #0c21bad4
+# %% ../nbs/05b_stripes.ipynb #9e6bfc62
 def quad_reach(p:np.ndarray,      # (n,2) int first ends x,y, pixels
                q:np.ndarray,      # (n,2) int last ends, pixels
                size:tuple,        # (width, height) of the image, pixels
@@ -133,11 +136,10 @@ def quad_reach(p:np.ndarray,      # (n,2) int first ends x,y, pixels
     "The rows in which quads reach beyond their discs, and how far"
     h, half = size[1], disc(lane_width)
     i, y, left, right = quad_spans(p, q, size, lane_width)
-    row = i*h + y
-    order = np.argsort(row, kind='stable')
-    row, left, right = row[order], left[order], right[order]
-    s = np.flatnonzero(np.diff(row, prepend=-1))
-    if len(s): row, left, right = row[s], np.minimum.reduceat(left, s), np.maximum.reduceat(right, s)
+    row = (i*h + y) << 16
+    left, right = np.sort(row + left), np.sort(row + right)
+    new = np.append(True, left[1:] >> 16 != left[:-1] >> 16)[:len(left)]
+    row, left, right = left[new] >> 16, left[new] & 0xffff, right[np.roll(new, -1)] & 0xffff
     i, y = np.divmod(row, h)
     reach = lambda c: np.append(half, -4*NONE)[np.minimum(np.abs(y - c[i,1]), len(half))]
     beyond = left < np.minimum(p[i,0] - reach(p), q[i,0] - reach(q)), right > np.maximum(p[i,0] + reach(p), q[i,0] + reach(q))
@@ -166,13 +168,17 @@ def _small_steps(lane_width):
     size = 4*lane_width + 16
     return quad_reach(np.full_like(q, size//2), q + size//2, (size, size), lane_width)
 
-# %% ../nbs/05b_stripes.ipynb #c14c11da
+# %% ../nbs/05b_stripes.ipynb #3b7277a2
 def _add_reach(reach, which, at, x, left, right):
-    "Stretch rows by the entries of steps `which`, whose first point is row `at` of the flat arrays and column `x`"
+    "Stretch rows by the entries of steps `which`; their first point is in column `x` and at place `at` of the flat arrays"
     for (counts, dy, dx), side, op in zip(reach, (left, right), (np.minimum, np.maximum)):
-        i, k = ragged(counts[which])
-        e = (np.cumsum(counts) - counts)[which][i] + k
-        op.at(side.reshape(-1), at[i] + dy[e], (x[i] + dx[e]).astype(side.dtype))
+        n, first, flat, lanes = counts[which], (np.cumsum(counts) - counts)[which], side.reshape(-1), side.shape[1]
+        def stretch(i, e): op.at(flat, at[i] + dy[e]*lanes, (x[i] + dx[e]).astype(side.dtype))
+        for k in range(4):                              # short steps have no more
+            i = np.flatnonzero(n > k)
+            stretch(i, first[i] + k)
+        i, k = ragged(np.maximum(n - 4, 0))
+        stretch(i, first[i] + 4 + k)
 
 def add_quads(x:np.ndarray,       # (M,) int32 pixels of all lanes
               y:np.ndarray,       # (M,) int32
@@ -180,14 +186,14 @@ def add_quads(x:np.ndarray,       # (M,) int32 pixels of all lanes
               dy:np.ndarray,      # (M,) int32
               lane:np.ndarray,    # (M,) int the lane of each pixel
               skip:np.ndarray,    # (L,) bool lanes left out; gets True for lanes with a hole
-              left:np.ndarray,    # (L,rows) int16 first column of each row, changed in place
-              right:np.ndarray,   # (L,rows) int16 last column, changed in place
-              row0:int,           # the image row of column 0 of `left`
+              left:np.ndarray,    # (rows,L) int16 first column of each row, changed in place
+              right:np.ndarray,   # (rows,L) int16 last column, changed in place
+              row0:int,           # the image row of row 0 of `left`
               size:tuple,         # (width, height) of the image, pixels
               lane_width:int,     # thickness, pixels
              ):
     "Add the quads of all steps to the stripes of their discs"
-    (w, h), m, rows = size, (lane_width + 1)//2 + 5, left.shape[1]
+    (w, h), m, lanes = size, (lane_width + 1)//2 + 5, left.shape[1]
     within = lambda v, lo, hi: (v - lo).view(np.uint32) < max(hi - lo, 0)      # lo ≤ v < hi in one comparison
     small = within(dx, -3, 4) & within(dy, -3, 4)
     inside = within(x, m, w - m) & within(y, m, h - m)
@@ -195,7 +201,7 @@ def add_quads(x:np.ndarray,       # (M,) int32 pixels of all lanes
     code = np.where(small & inside, (dy + 3)*7 + dx + 3, 24)                   # 24: no step, adds nothing
     i = np.flatnonzero((table[0][0] + table[1][0] > 0)[code])
     if skip.any(): i = i[~skip[lane[i]]]
-    _add_reach(table, code[i], lane[i]*rows + (y[i] - row0), x[i], left, right)
+    _add_reach(table, code[i], (y[i] - row0)*lanes + lane[i], x[i], left, right)
     i = np.flatnonzero(~(small & inside))
     i = i[((dx[i] != 0) | (dy[i] != 0)) & ~skip[lane[i]]]
     x0, y0, x1, y1 = x[i], y[i], x[i] + dx[i], y[i] + dy[i]
@@ -206,7 +212,7 @@ def add_quads(x:np.ndarray,       # (M,) int32 pixels of all lanes
     # equal steps are drawn once: neither their x matters when left and right borders are far, nor their y when top and bottom are
     far = (np.minimum(p, q) >= m) & (np.maximum(p, q) < np.array(size) - m)
     _, one, same = np.unique(np.hstack([q - p, np.where(far, FAR + 1, p)]).astype(np.int16).view(np.int64).ravel(), return_index=True, return_inverse=True)
-    _add_reach(quad_reach(p[one], q[one], size, lane_width), same, lane[i]*rows + (y[i] - row0), x[i], left, right)
+    _add_reach(quad_reach(p[one], q[one], size, lane_width), same, (y[i] - row0)*lanes + lane[i], x[i], left, right)
     long = np.flatnonzero(~small[i[one]])
     if len(long): skip[lane[i[np.isin(same, long[has_hole(p[one[long]], q[one[long]], size, lane_width)])]]] = True
 
@@ -278,7 +284,7 @@ def draw_stripes(lanes:list,               # (n,2) arrays of x,y, pixels; no num
         layers[layers > 0] = np.bincount(lane)
     return Stripes(left, right, layers)
 
-# %% ../nbs/05b_stripes.ipynb #fb6c6034
+# %% ../nbs/05b_stripes.ipynb #9f81d3b6
 def _monotone_stripes(x, y, start, odd, size, lane_width):
     "Intervals of lanes that run in one direction, (L,height) each, and which lanes do not"
     (w, h), n = size, len(start)
@@ -292,25 +298,27 @@ def _monotone_stripes(x, y, start, odd, size, lane_width):
     pad = 2*len(half)                                                # what a disc needs above and below its centre, and the sweep beyond
     row0, row1 = max(min(y.min(), h + m), -m) - pad, min(max(y.max() + 1, -m), h + m) + pad
     rows = max(row1 - row0, 2*pad)
-    lo, hi = np.full((n, rows), NONE, np.int16), np.full((n, rows), -NONE, np.int16)
+    lo, hi = np.full((rows, n), NONE, np.int16), np.full((rows, n), -NONE, np.int16)
     new = np.ones(len(x), bool)
     np.not_equal(dy[:-1], 0, out=new[1:]); new[start] = True
     s = np.flatnonzero(new)
-    a, b, i, row = np.minimum.reduceat(x, s), np.maximum.reduceat(x, s), lane[s], y[s] - row0
+    i, row = lane[s], y[s] - row0
     ok = (row >= pad) & (row < rows - pad) & ~odd[i]
-    lo[i[ok],row[ok]], hi[i[ok],row[ok]] = a[ok], b[ok]
+    at = row[ok]*n + i[ok]
+    lo.reshape(-1)[at], hi.reshape(-1)[at] = np.minimum.reduceat(x, s)[ok], np.maximum.reduceat(x, s)[ok]
     left, right = sweep_discs(lo, hi, half)
     add_quads(x, y, dx, dy, lane, odd, left, right, row0, size, lane_width)
     a, b = max(row0, 0), min(row1, h)
     out = np.zeros((2, n, h), np.int16)
     if a < b:
-        np.clip(left[:,a-row0:b-row0], 0, w, out=out[0,:,a:b])
-        np.clip(right[:,a-row0:b-row0] + 1, out[0,:,a:b], w, out=out[1,:,a:b])
+        left, right = (np.ascontiguousarray(v[a-row0:b-row0].T) for v in (left, right))
+        np.clip(left, 0, w, out=out[0,:,a:b])
+        np.clip(right + 1, out[0,:,a:b], w, out=out[1,:,a:b])
     return *out, odd
 
 def _chain(j, x, y, start, wild, coef, chord, counts):
     "The pixels of lane j, (n,2) int64"
-    if not wild[j]: return np.stack([x, y], 1)[start[j]:np.append(start, len(x))[j+1]].astype(np.int64)
+    if not wild[j]: return np.stack([v[start[j]:np.append(start, len(x))[j+1]] for v in (x, y)], 1).astype(np.int64)
     i = np.arange(counts[j]) + counts[:j].sum()
     with np.errstate(all='ignore'):
         return to_pixels(spline_samples(np.repeat(coef[i], STEPS, 0), np.repeat(chord[i], STEPS), np.tile(np.arange(STEPS), len(i))))

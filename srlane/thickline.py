@@ -138,21 +138,22 @@ def quad_spans(p:np.ndarray,      # (n,2) int first ends x,y, pixels
     j, x, ye = thin_lines(np.roll(v, 1, axis=1).reshape(-1, 2), v.reshape(-1, 2), size)
     return line[np.append(i, j//4)], np.append(y, ye), np.append(left, x), np.append(right, x)
 
-# %% ../nbs/05a_thickline.ipynb #78a023de
-def join_spans(row:np.ndarray,     # (n,) int row number, any order
-               left:np.ndarray,    # (n,) int first column, 0 ≤ left < 2**20
+# %% ../nbs/05a_thickline.ipynb #11f9dae3
+def join_spans(row:np.ndarray,     # (n,) int64 row number, any order, 0 ≤ row < 2**31
+               left:np.ndarray,    # (n,) int first column, 0 ≤ left < 2**16
                right:np.ndarray,   # (n,) int last column
               )->tuple:            # row, left, right (exclusive) of each run, ordered; the run's number within its row
     "Join spans that overlap or touch"
-    order = np.lexsort((left, row))
-    row, left, right = row[order], left[order], right[order]
-    reach = np.maximum.accumulate((row << 20) + right)
-    new = np.ones(len(row), bool)
-    new[1:] = (row[1:] << 20) + left[1:] > reach[:-1] + 1
+    spans = (row << 32) + (left << 16) + right          # one integer sorts by row, then by first column
+    spans.sort()
+    at = (spans >> 32 << 16) + (spans >> 16 & 0xffff)
+    reach = np.maximum.accumulate((spans >> 32 << 16) + (spans & 0xffff))
+    new = np.ones(len(at), bool)
+    new[1:] = at[1:] > reach[:-1] + 1
     start = np.flatnonzero(new)
-    stop = reach[np.append(start[1:], len(row))[:len(start)] - 1]
-    row, left = row[start], left[start]
-    return row, left, stop - (row << 20) + 1, np.arange(len(row)) - np.searchsorted(row, row)
+    stop = reach[np.append(start[1:], len(at))[:len(start)] - 1]
+    row, left = at[start] >> 16, at[start] & 0xffff
+    return row, left, (stop & 0xffff) + 1, np.arange(len(row)) - np.searchsorted(row, row)
 
 # %% ../nbs/05a_thickline.ipynb #d21d9946
 def thick_mask(points:np.ndarray,   # (n,2) int x,y, pixels
