@@ -1,7 +1,7 @@
 """How fast the TuSimple metric is next to a plain transcription of its rules.
 
 The transcription compares lane by lane as the official script does, with its fit in NumPy instead of scikit-learn (which is slower).
-Both get the same parsed lanes, in turns, in one process and one thread, and must agree in every image. The last line is JSON."""
+Both get the same parsed lanes, in turns, in one process and one thread (processor time), and must agree in every image. The last line is JSON."""
 import argparse, json, os, time
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import numpy as np
@@ -51,9 +51,9 @@ def load(pred, label):
     return [e['lanes'] for e in preds], [truth[e['raw_file']]['lanes'] for e in preds], [truth[e['raw_file']]['h_samples'] for e in preds]
 
 def clock(f, *args):
-    start = time.perf_counter()
+    start = time.process_time()
     out = f(*args)
-    return time.perf_counter() - start, out
+    return time.process_time() - start, out
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)

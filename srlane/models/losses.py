@@ -9,7 +9,7 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['to_pixel_rows', 'half_widths', 'line_iou', 'take_targets', 'masked_mean', 'softmax_focal_loss', 'cls_loss', 'l1_loss',
-           'iou_loss', 'segment_labels', 'attn_loss', 'stage_losses', 'angle_loss_terms', 'angle_loss',
+           'iou_loss', 'segment_labels', 'attn_loss', 'stage_losses', 'angle_loss_terms', 'angle_loss', 'seg_weights',
            'seg_loss_terms', 'seg_loss']
 
 # %% ../../nbs/12_models.losses.ipynb #662e7841
@@ -169,7 +169,16 @@ def angle_loss(preds:list,                   # (B, h, w) angle / π of each leve
     counts = [n for _, n in terms] if counts is None else counts
     return sum(w*s/(n + 1e-4) for w, (s, _), n in zip(weights, terms, counts))
 
-# %% ../../nbs/12_models.losses.ipynb #c488e1f6
+# %% ../../nbs/12_models.losses.ipynb #8581e915
+def seg_weights(target:Tensor,        # (B, h, w) class
+                dtype:torch.dtype,    # of the result
+                background:float=.4,  # weight of class 0; the others weigh 1
+                ignore:int=255,       # target that does not count
+               )->Tensor:             # (B, h, w)
+    "How much each cell counts in the segmentation loss"
+    weight = (target != ignore).to(dtype)
+    return torch.where(target == 0, background*weight, weight)
+
 def seg_loss_terms(pred:Tensor,          # (B, C, h, w) logits, class 0 is background
                    target:Tensor,        # (B, h, w) int64 class
                    background:float=.4,  # weight of class 0; the others weigh 1
@@ -177,8 +186,7 @@ def seg_loss_terms(pred:Tensor,          # (B, C, h, w) logits, class 0 is backg
                   )->tuple[Tensor, Tensor]: # weighted sum of −log p; sum of the weights
     "Numerator and denominator of one level's segmentation loss"
     target = target.long()
-    weight = (target != ignore).to(pred.dtype)
-    weight = torch.where(target == 0, background*weight, weight)
+    weight = seg_weights(target, pred.dtype, background, ignore)
     return (weight*F.cross_entropy(pred, target, ignore_index=ignore, reduction='none')).sum(), weight.sum()
 
 # %% ../../nbs/12_models.losses.ipynb #c1e229f7

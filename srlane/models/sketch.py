@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['cell_centres', 'draw_proposals', 'full_precision', 'at_least_float32', 'LocalAngleHead']
 
-# %% ../../nbs/15_models.sketch.ipynb #17e98a72
+# %% ../../nbs/15_models.sketch.ipynb #c66a67a5
 from contextlib import nullcontext
 import math
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
-from .losses import angle_loss, angle_loss_terms, seg_loss, seg_loss_terms
+from .losses import angle_loss, seg_loss, seg_weights
 
 # %% ../../nbs/15_models.sketch.ipynb #344d3305
 def cell_centres(h:int,     # rows of cells
@@ -101,27 +101,28 @@ def forward(self:LocalAngleHead,
     if self.training and self.seg_conv is not None: maps['seg'] = [at_least_float32(conv(p)) for conv,p in zip(reversed(self.seg_conv), pyramid)]
     return self.proposals(maps['angle'][-1]), maps
 
-# %% ../../nbs/15_models.sketch.ipynb #e362c892
+# %% ../../nbs/15_models.sketch.ipynb #e2afec69
 @patch
 def loss(self:LocalAngleHead,
          maps:dict,             # from a forward in training
          gt_angle:list,         # (B,h,w) angle/π for each level, fine to coarse; 0 where there is no lane
          gt_seg:list=None,      # (B,h,w) int64 class for each level, fine to coarse; only for the segmentation
+         totals:dict=None,      # `totals` of the whole batch, of which this is a part
         )->dict:                # scalars `angle_loss` and, with the segmentation, `seg_loss`; unweighted
     "What the sketch is trained with"
+    totals = totals or {}
     with full_precision(maps['angle'][0]):
-        out = dict(angle_loss=angle_loss(maps['angle'], gt_angle, self.angle_weights))
-        if 'seg' in maps: out['seg_loss'] = seg_loss(maps['seg'], gt_seg, self.seg_weights, self._background)
+        out = dict(angle_loss=angle_loss(maps['angle'], gt_angle, self.angle_weights, totals.get('angle')))
+        if 'seg' in maps: out['seg_loss'] = seg_loss(maps['seg'], gt_seg, self.seg_weights, self._background, totals.get('seg'))
         return out
 
-# %% ../../nbs/15_models.sketch.ipynb #62e9a18b
+# %% ../../nbs/15_models.sketch.ipynb #5c7eca18
 @patch
-def loss_terms(self:LocalAngleHead, maps:dict, gt_angle:list, gt_seg:list=None)->dict: # lists over levels of (numerator, denominator)
-    "The parts of `loss`, level by level, for sums over several devices"
-    with full_precision(maps['angle'][0]):
-        out = dict(angle_loss=[angle_loss_terms(p, t) for p,t in zip(maps['angle'], gt_angle)])
-        if 'seg' in maps: out['seg_loss'] = [seg_loss_terms(p, t, self._background) for p,t in zip(maps['seg'], gt_seg)]
-        return out
+def totals(self:LocalAngleHead, gt_angle:list, gt_seg:list=None)->dict: # lists over levels of scalars
+    "What `loss` divides by: it depends on the targets alone, so several devices can add theirs up before the first forward pass"
+    out = dict(angle=[(t > 0).sum() for t in gt_angle])
+    if self.seg_conv is not None: out['seg'] = [seg_weights(t, self.seg_conv[0].weight.dtype, self._background).sum() for t in gt_seg]
+    return out
 
 # %% ../../nbs/15_models.sketch.ipynb #9cc7c7b5
 @patch(as_prop=True)
