@@ -15,15 +15,15 @@ from fastcore.basics import patch
 from .score import Score
 from .thickline import ragged
 
-# %% ../nbs/05e_tusimple.ipynb #12e8091e
+# %% ../nbs/05e_tusimple.ipynb #cdb0847f
 NEAR, FOUND, GONE = 20, 0.85, -100.    # pixels across the lane; share of right points of a found lane; x of an absent point
 
 def lane_thresholds(xs:np.ndarray,   # (n,P) x of annotated lanes, pixels; < 0: no point
                     ys:np.ndarray,   # (P,) image rows, pixels
                    )->np.ndarray:    # (n,) pixels
     "How far along a row a point may be off, for each lane"
-    there, y = (xs >= 0).astype(float), ys - ys.mean()
-    xs = np.where(xs >= 0, xs, 0)
+    there, y = xs >= 0, ys - ys.mean()
+    xs, there = np.where(there, xs, 0), there.astype(float)
     n, sx, sy = there.sum(1), xs.sum(1), there@y
     with np.errstate(all='ignore'): slope = (xs@y - sx*sy/n)/(there@(y*y) - sy*sy/n)
     return NEAR/np.cos(np.arctan(np.where(n > 1, slope, 0)))
@@ -53,7 +53,7 @@ def lane_accuracies(pred:np.ndarray,   # (m,P) x of predicted lanes, pixels; < 0
         for r in np.flatnonzero(sure < likely): hits[s+r] = (off[r] < _exact_threshold(anno[j[s+r]], ys)).sum()
     return hits/len(ys)
 
-# %% ../nbs/05e_tusimple.ipynb #faecf2bf
+# %% ../nbs/05e_tusimple.ipynb #ccd2efb0
 def image_figures(pred:list,        # per image a list of lanes, each a list of xs, pixels
                   anno:list,        # same form
                   h_samples:list,   # per image the rows of the xs, pixels
@@ -68,11 +68,11 @@ def image_figures(pred:list,        # per image a list of lanes, each a list of 
     for rows, index in same.items():
         index = np.array(index)[((n_anno > 0) & (n_pred > 0) & ~failed)[index]]
         if not len(index) or not rows: continue
-        flat = lambda lanes: np.fromiter(chain.from_iterable(chain.from_iterable(lanes[k] for k in index)), float).reshape(-1, len(rows))
         a, p = n_anno[index], n_pred[index]
+        flat = lambda lanes, n: np.fromiter(chain.from_iterable(chain.from_iterable(lanes[k] for k in index)), float, n*len(rows)).reshape(n, -1)
         k, pair = ragged(a*p)                                   # of each image, prediction by prediction for each annotation
         i, j = (np.cumsum(p) - p)[k] + pair % p[k], (np.cumsum(a) - a)[k] + pair//p[k]
-        acc = lane_accuracies(flat(pred), flat(anno), np.array(rows, float), i, j)
+        acc = lane_accuracies(flat(pred, p.sum()), flat(anno, a.sum()), np.array(rows, float), i, j)
         top = np.maximum.reduceat(acc, np.flatnonzero(pair % p[k] == 0))
         k, lane = ragged(a)
         best[index[k],lane] = top
