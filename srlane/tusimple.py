@@ -53,7 +53,7 @@ def lane_accuracies(pred:np.ndarray,   # (m,P) x of predicted lanes, pixels; < 0
         for r in np.flatnonzero(sure < likely): hits[s+r] = (off[r] < _exact_threshold(anno[j[s+r]], ys)).sum()
     return hits/len(ys)
 
-# %% ../nbs/05e_tusimple.ipynb #ccd2efb0
+# %% ../nbs/05e_tusimple.ipynb #4a4ac728
 def image_figures(pred:list,        # per image a list of lanes, each a list of xs, pixels
                   anno:list,        # same form
                   h_samples:list,   # per image the rows of the xs, pixels
@@ -67,15 +67,15 @@ def image_figures(pred:list,        # per image a list of lanes, each a list of 
     best = np.zeros((len(anno), max(n_anno.max(initial=0), 1)))
     for rows, index in same.items():
         index = np.array(index)[((n_anno > 0) & (n_pred > 0) & ~failed)[index]]
-        if not len(index) or not rows: continue
-        a, p = n_anno[index], n_pred[index]
-        flat = lambda lanes, n: np.fromiter(chain.from_iterable(chain.from_iterable(lanes[k] for k in index)), float, n*len(rows)).reshape(n, -1)
-        k, pair = ragged(a*p)                                   # of each image, prediction by prediction for each annotation
-        i, j = (np.cumsum(p) - p)[k] + pair % p[k], (np.cumsum(a) - a)[k] + pair//p[k]
-        acc = lane_accuracies(flat(pred, p.sum()), flat(anno, a.sum()), np.array(rows, float), i, j)
-        top = np.maximum.reduceat(acc, np.flatnonzero(pair % p[k] == 0))
-        k, lane = ragged(a)
-        best[index[k],lane] = top
+        if not rows: continue
+        for group in np.split(index, range(512, len(index), 512)):      # groups that fit into the processor's cache
+            a, p = n_anno[group], n_pred[group]
+            flat = lambda lanes, n: np.fromiter(chain.from_iterable(chain.from_iterable(lanes[k] for k in group)), float, n*len(rows)).reshape(n, len(rows))
+            k, pair = ragged(a*p)                                       # of each image, prediction by prediction for each annotation
+            i, j = (np.cumsum(p) - p)[k] + pair % p[k], (np.cumsum(a) - a)[k] + pair//p[k]
+            acc = lane_accuracies(flat(pred, p.sum()), flat(anno, a.sum()), np.array(rows, float), i, j)
+            image, lane = ragged(a)
+            best[group[image],lane] = np.maximum.reduceat(acc, np.flatnonzero(pair % p[k] == 0)) if len(acc) else 0
     there = np.arange(best.shape[1]) < n_anno[:,None]
     matched = ((best >= FOUND) & there).sum(1)
     missed = n_anno - matched
