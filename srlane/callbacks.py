@@ -11,7 +11,7 @@ from collections import deque
 import torch
 from .checkpoint import save_checkpoint
 
-# %% ../nbs/23_callbacks.ipynb #e50098a3
+# %% ../nbs/23_callbacks.ipynb #25221e3a
 class Callback:
     "Does something at moments of a run; every method gets the `Runner`"
     def before_train(self, runner): "Loaders are built, nothing has been trained yet"
@@ -21,6 +21,8 @@ class Callback:
     def after_validate(self, runner, validation): "A `Validation` has been made"
     def on_stop(self, runner): "Training ends before its time, for the reason in `runner.stopping`"
     def after_train(self, runner): "Training is over; called in any case, after an error too"
+    def state(self): "What a checkpoint keeps of the callback: tensors, numbers, strings, lists and dicts"
+    def load_state(self, state): "Take up what `state` returned"
 
 def announce(callbacks, # of `Callback`
              moment:str, # one of its methods
@@ -82,11 +84,14 @@ class GuardLoss(Callback):
         raise NonFiniteLoss(f"step {step}: the loss is not finite ({', '.join(f'{k} {v:.4g}' for k, v in values.items())}); images: {', '.join(names)}. "
                             f"The batch is in {file.name}; go on from the last checkpoint with a lower optimizer.lr, or look at these labels")
 
-# %% ../nbs/23_callbacks.ipynb #0af8772f
+# %% ../nbs/23_callbacks.ipynb #e64f0330
 class EMA(Callback):
     "Keeps a moving average of the weights, and puts it in the network's place while validating"
     def __init__(self, decay=.999): # share of the old average that a step keeps
         self.decay, self.average, self.raw = decay, None, None
+
+    def state(self): return self.average
+    def load_state(self, state): self.average = state
 
     def before_train(self, runner):
         if self.average is None: self.average = {k: v.detach().clone() for k, v in runner.network.state_dict().items()}

@@ -73,7 +73,7 @@ class TestConfig:
     nms_thres:float = 50.               # mean distance in pixels below which two lanes are one
     nms_topk:int = '${max_lanes}'       # kept for published files; `max_lanes` is the limit
 
-# %% ../nbs/00_config.ipynb #824ece45
+# %% ../nbs/00_config.ipynb #822ce8f1
 @dataclass
 class Config:
     "Everything that a run is made from"
@@ -89,9 +89,16 @@ class Config:
     strategy:str = 'auto'               # auto, ddp, dp, …
     precision:str = '16-mixed'          # 32-true, 16-mixed, bf16-mixed, 64-true
     channels_last:bool = False          # lay images out pixel by pixel: faster convolutions on processors and with mixed precision
+    compile:bool = False                # torch.compile the network
     load_from:Optional[str] = None           # weights to begin with
     work_dirs:str = 'work_dirs'         # each run makes a folder of its own in here
     view:bool = False                   # draw predicted lanes while validating
+    # keeping and going on
+    resume_from:Optional[str] = None    # a checkpoint or a run's folder to go on from, or auto: the newest in work_dirs
+    save_interval:int = 500             # iterations between last.ckpt
+    keep_interval:int = 0               # iterations between checkpoints that stay; 0: none
+    patience:int = 0                    # validations without a better model after which training ends; 0: never
+    sanity_batches:int = 2              # validation batches tried before training
     # the images
     ori_img_w:int = MISSING             # original image, pixels
     ori_img_h:int = MISSING
@@ -126,7 +133,15 @@ class Config:
     angle_loss_weight:float = 5.
     attn_loss_weight:float = 0.
     seg_loss_weight:float = 0.
-    # the optimisation: `type` is a class of torch.optim / torch.optim.lr_scheduler, or warmup; the rest are its arguments
+    # the optimisation
+    accumulate:int = 1                  # parts that a device makes of its share of a batch, for batches larger than its memory
+    clip_grad:float = 0.                # greatest norm of the gradient; 0: as it is
+    ema:float = 0.                      # decay of averaged weights, which are then what is validated; 0: none
+    freeze:List[str] = field(default_factory=list)  # parts of the network that are not trained, e.g. [backbone]
+    freeze_bn:bool = False              # batch norm keeps its statistics
+    sync_bn:bool = False                # batch norm over all devices (CUDA)
+    decay_all:bool = True               # weight decay on biases and norms too
+    # `type` is a class of torch.optim / torch.optim.lr_scheduler, or warmup; the rest are its arguments
     optimizer:Dict[str, Any] = field(default_factory=lambda: dict(type='AdamW', lr=6e-4))
     scheduler:Dict[str, Any] = field(default_factory=lambda: dict(type='warmup', warm_up_iters=800, total_iters='${total_iter}'))
     # the predictions

@@ -54,10 +54,12 @@ def make_scheduler(optimizer,
     _check_arguments(cls, args, 'scheduler')
     return cls(optimizer, **args)
 
-# %% ../nbs/21_optim.ipynb #4f7ddcc0
+# %% ../nbs/21_optim.ipynb #40201179
 def build_optimizer(cfg, net)->Optimizer:
-    "The optimiser that `cfg.optimizer` describes"
-    return make_optimizer([p for p in net.parameters() if p.requires_grad], **{k: v for k, v in cfg.optimizer.items()})
+    "The optimiser that `cfg.optimizer` describes; with `decay_all=false`, biases and norms are not decayed"
+    params = [p for p in net.parameters() if p.requires_grad]
+    if not cfg.decay_all: params = [dict(params=[p for p in params if p.ndim > 1]), dict(params=[p for p in params if p.ndim <= 1], weight_decay=0.)]
+    return make_optimizer(params, **{k: v for k, v in cfg.optimizer.items()})
 
 def build_scheduler(cfg, optimizer)->LRScheduler:
     "The schedule that `cfg.scheduler` describes"

@@ -63,17 +63,18 @@ def process_rank()->int:
     "This process's rank as its launcher (Fabric, torchrun, Slurm) says; 0 for a process that stands alone"
     return next((int(os.environ[k]) for k in ('RANK', 'SLURM_PROCID', 'LOCAL_RANK') if os.environ.get(k, '').isdigit()), 0)
 
-# %% ../nbs/20_recorder.ipynb #ee8a5e77
+# %% ../nbs/20_recorder.ipynb #d07eb7de
 class Recorder:
     "Counters, smoothed values and writers of one run"
     def __init__(self,
                  work_dirs,      # parent of the run's folder
                  total_iter:int, # steps of the whole training, for the time left
                  rank=0,         # 0 writes
+                 loggers=(),     # of Fabric's loggers, beside TensorBoard and CSV
                 ):
         self.total_iter, self.rank, self.step, self.epoch, self.lr = total_iter, rank, 0, 0, 0.
         self.loss_status, self.batch_time, self.data_time, self.history = {}, SmoothedValue(), SmoothedValue(), []
-        self.work_dir, self.logger, self.tb_logger, self.csv_logger = None, self._make_logger(), None, None
+        self.work_dir, self.logger, self.tb_logger, self.csv_logger, self.other_loggers = None, self._make_logger(), None, None, list(loggers)
         if rank == 0:
             self.work_dir = new_work_dir(work_dirs)
             self._open()
@@ -98,7 +99,7 @@ class Recorder:
             warnings.simplefilter('ignore')
             self.csv_logger.experiment
 
-# %% ../nbs/20_recorder.ipynb #358cb17e
+# %% ../nbs/20_recorder.ipynb #47ef5336
 @patch
 def share(self:Recorder, fabric):
     "Tell every process the folder that rank 0 made"
@@ -106,8 +107,8 @@ def share(self:Recorder, fabric):
 
 @patch(as_prop=True)
 def loggers(self:Recorder):
-    "Fabric's loggers: TensorBoard and CSV"
-    return [l for l in (self.tb_logger, self.csv_logger) if l is not None]
+    "The loggers of the process that writes: TensorBoard, CSV and the user's own"
+    return [] if self.rank else [self.tb_logger, self.csv_logger, *self.other_loggers]
 
 # %% ../nbs/20_recorder.ipynb #3f8da8eb
 @patch
@@ -162,10 +163,13 @@ def load_state(self:Recorder, state):
     self.history = []
     for row in rows: self.log_scalars({k: v for k, v in row.items() if k != 'step'}, row['step'])
 
-# %% ../nbs/20_recorder.ipynb #5a64c102
-def build_recorder(cfg)->Recorder:
+# %% ../nbs/20_recorder.ipynb #4fece6df
+def build_recorder(cfg,
+                   rank=None,  # of this process; as its launcher says where None
+                   loggers=(), # beside TensorBoard and CSV
+                  )->Recorder:
     "The recorder of a run; the configuration is kept in its folder"
-    rec = Recorder(cfg.work_dirs, cfg.total_iter, process_rank())
+    rec = Recorder(cfg.work_dirs, cfg.total_iter, process_rank() if rank is None else rank, loggers)
     if rec.rank == 0: save_config(cfg, rec.work_dir/'config.yaml')
     return rec
 
