@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from .score import Score
 from .thickline import ragged
 
-# %% ../nbs/05e_tusimple.ipynb #cdb0847f
+# %% ../nbs/05e_tusimple.ipynb #298c80ac
 NEAR, FOUND, GONE = 20, 0.85, -100.    # pixels across the lane; share of right points of a found lane; x of an absent point
 
 def lane_thresholds(xs:np.ndarray,   # (n,P) x of annotated lanes, pixels; < 0: no point
@@ -24,11 +24,12 @@ def lane_thresholds(xs:np.ndarray,   # (n,P) x of annotated lanes, pixels; < 0: 
     "How far along a row a point may be off, for each lane"
     there, y = xs >= 0, ys - ys.mean()
     xs, there = np.where(there, xs, 0), there.astype(float)
-    n, sx, sy = there.sum(1), xs.sum(1), there@y
-    with np.errstate(all='ignore'): slope = (xs@y - sx*sy/n)/(there@(y*y) - sy*sy/n)
+    n, sy, syy = (there@np.stack([y**0, y, y*y], 1)).T
+    sx, sxy = (xs@np.stack([y**0, y], 1)).T
+    with np.errstate(all='ignore'): slope = (sxy - sx*sy/n)/(syy - sy*sy/n)
     return NEAR/np.cos(np.arctan(np.where(n > 1, slope, 0)))
 
-# %% ../nbs/05e_tusimple.ipynb #a1dabb2f
+# %% ../nbs/05e_tusimple.ipynb #5ecba2b1
 def _exact_threshold(xs, ys):
     "The threshold of one lane in the script's order of operations"
     xs, ys = xs[xs >= 0], ys[xs >= 0]
@@ -48,9 +49,9 @@ def lane_accuracies(pred:np.ndarray,   # (m,P) x of predicted lanes, pixels; < 0
     for s in range(0, len(i), 512):
         k = slice(s, s + 512)
         off = np.abs(p[i[k]] - a[j[k]])
-        sure, likely = ((off < near[j[k],None]*m).sum(1) for m in (1 - 1e-7, 1 + 1e-7))
-        hits[k] = sure
-        for r in np.flatnonzero(sure < likely): hits[s+r] = (off[r] < _exact_threshold(anno[j[s+r]], ys)).sum()
+        sure, likely = (off < near[j[k],None]*m for m in (1 - 1e-7, 1 + 1e-7))
+        hits[k] = sure.sum(1)
+        for r in np.unique(np.nonzero(sure != likely)[0]): hits[s+r] = (off[r] < _exact_threshold(anno[j[s+r]], ys)).sum()
     return hits/len(ys)
 
 # %% ../nbs/05e_tusimple.ipynb #4a4ac728

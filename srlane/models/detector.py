@@ -81,7 +81,7 @@ def split_batch(batch:dict, # as a dataset's `collate` makes it
     part = lambda v,a,b: [t[a:b] for t in v] if isinstance(v, list) and v and isinstance(v[0], Tensor) else v[a:b]
     return [{k:part(v, a, b) for k,v in batch.items()} for a,b in zip(cuts, cuts[1:]) if a < b]
 
-# %% ../../nbs/17_models.detector.ipynb #00318c16
+# %% ../../nbs/17_models.detector.ipynb #2bb62c27
 def build_net(cfg # as from `load_config`
              )->TwoStageDetector:
     "The network that a configuration describes"
@@ -90,7 +90,7 @@ def build_net(cfg # as from `load_config`
     b, n, s, r, geometry = cfg.backbone, cfg.neck, cfg.rpn_head, cfg.roi_head, build_geometry(cfg)
     h,w = cfg.angle_map_size
     seg = cfg.get('seg_loss_weight', 0) > 0
-    pretrained = b.pretrained and not (cfg.get('load_from') or cfg.get('resume_from'))  # those weights come from there
+    pretrained = b.pretrained and not cfg.get('load_from')  # those weights come from there
     backbone = ResNetWrapper(b.resnet, pretrained, tuple(b.replace_stride_with_dilation), b.out_conv, tuple(b.in_channels), b.stem_channels)
     have, want = backbone.channels[-len(n.in_channels):], list(n.in_channels)
     if have != want: raise ValueError(f'neck.in_channels is {want}, but the last stages of {b.resnet} have {have} channels: set neck.in_channels={have}')
