@@ -7,7 +7,7 @@ __all__ = ['seed_everything', 'device_settings', 'build_precision', 'build_fabri
            'find_state', 'changes', 'Keep', 'EarlyStop', 'own_callbacks', 'Validation', 'pack_lanes', 'unpack_lanes',
            'launch']
 
-# %% ../nbs/30_runner.ipynb #2d9707e7
+# %% ../nbs/30_runner.ipynb #9cb53735
 import os, random, time
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from .lane import Lane
 from .metrics import Score
 from .models.detector import build_net, split_batch
 from .optim import build_optimizer, build_scheduler
-from .recorder import build_recorder
+from .recorder import build_recorder, progress
 
 # %% ../nbs/30_runner.ipynb #cfa66b2b
 def seed_everything(seed:int):
@@ -74,7 +74,7 @@ def build_fabric(cfg, loggers=(), strategy=None):
     nodes = int(os.environ.get('SLURM_NNODES') or os.environ.get('GROUP_WORLD_SIZE') or 1)   # what Slurm or torchrun started
     return Fabric(plugins=[precision], loggers=list(loggers), num_nodes=nodes, **asked), said
 
-# %% ../nbs/30_runner.ipynb #34df857e
+# %% ../nbs/30_runner.ipynb #48acdea8
 class Runner:
     "Trains and validates the network that `cfg` describes"
     def __init__(self,
@@ -111,6 +111,10 @@ class Runner:
     def network(self): # without the wrappers of Fabric and compile
         net = self.net.module
         return getattr(net, '_orig_mod', net)
+
+    def tell(self, dataset):
+        "Log how many images a split has, and how many were left out"
+        self.log(f'{dataset.split}: {len(dataset):,} images' + (f', {len(dataset.bad):,} left out; the first: {dataset.bad[0][1]}' if dataset.bad else ''))
 
     def stop(self, why='asked to'):
         "End training after the step at hand, with everything saved"
@@ -330,7 +334,7 @@ def should_stop(self:Runner)->bool:
     if asked > 0: self.stop('another process was asked to')
     return bool(self.stopping)
 
-# %% ../nbs/30_runner.ipynb #c46a92df
+# %% ../nbs/30_runner.ipynb #2ecabf1c
 @patch
 def train(self:Runner):
     "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end"
@@ -338,6 +342,7 @@ def train(self:Runner):
     self.log('Build train_loader...')
     loader = build_dataloader(cfg.dataset.train, cfg, is_train=True, rank=self.fabric.global_rank, world_size=self.fabric.world_size)
     train_loader = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    self.tell(loader.dataset)
     announce(self.callbacks, 'before_train', self)
     try:
         if recorder.step < cfg.total_iter: self.sanity_check()
@@ -391,7 +396,7 @@ def gather(self:Runner, found)->dict:
     padded[:len(rows)] = rows
     return unpack_lanes(torch.cat([r[:n] for r, n in zip(self.fabric.all_gather(padded), sizes)]))
 
-# %% ../nbs/30_runner.ipynb #191bbb6e
+# %% ../nbs/30_runner.ipynb #0a4be977
 @patch
 def loader(self:Runner, split='val'): # val or test
     "The loader of a split, built on first use"
@@ -399,21 +404,21 @@ def loader(self:Runner, split='val'): # val or test
     if getattr(self, name) is None:
         loader = build_dataloader(self.cfg.dataset[split], self.cfg, is_train=False, rank=self.fabric.global_rank, world_size=self.fabric.world_size)
         setattr(self, name, self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+        self.tell(loader.dataset)
     return getattr(self, name)
 
-# %% ../nbs/30_runner.ipynb #8604583d
+# %% ../nbs/30_runner.ipynb #c6e485b4
 @patch
 @torch.no_grad()
 def validate(self:Runner,
              split='val', # val, or test
             )->Validation:
     "Find the lanes of a split's images, score them, keep the model where it is the best so far"
-    from tqdm.auto import tqdm
     loader, rec, found = self.loader(split), self.recorder, {}
     dataset = loader.dataset
     announce(self.callbacks, 'before_validate', self)
     self.net.eval()
-    for batch in tqdm(loader, desc='Validate', leave=False, disable=self.fabric.global_rank > 0):
+    for batch in progress(loader, 'Validate', self.fabric.is_global_zero):
         lanes = self.find_lanes(batch)
         found.update({m['index']: l for m, l in zip(batch['meta'], lanes)})
         if self.cfg.view: dataset.view(lanes, batch['meta'], rec.work_dir/'visualization')
