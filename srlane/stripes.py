@@ -159,16 +159,17 @@ def has_hole(p:np.ndarray,      # (n,2) int first ends x,y, pixels
     hole[row[k > 0]//size[1]] = True
     return hole
 
-# %% ../nbs/05b_stripes.ipynb #deaa9d7f
+# %% ../nbs/05b_stripes.ipynb #513b5cf4
 @lru_cache(16)
 def _small_steps(lane_width):
-    "`quad_reach` of the 49 steps of -3…3 by -3…3 pixels"
+    "`quad_reach` of the 49 steps of -3…3 by -3…3 pixels, and which of them have a hole"
     d = np.arange(-3, 4)
     q = np.stack(np.meshgrid(d, d), -1).reshape(-1, 2)
     size = 4*lane_width + 16
-    return quad_reach(np.full_like(q, size//2), q + size//2, (size, size), lane_width)
+    at = np.full_like(q, size//2), q + size//2, (size, size), lane_width
+    return *quad_reach(*at), has_hole(*at)
 
-# %% ../nbs/05b_stripes.ipynb #3b7277a2
+# %% ../nbs/05b_stripes.ipynb #88ad788b
 def _add_reach(reach, which, at, x, left, right):
     "Stretch rows by the entries of steps `which`; their first point is in column `x` and at place `at` of the flat arrays"
     for (counts, dy, dx), side, op in zip(reach, (left, right), (np.minimum, np.maximum)):
@@ -195,9 +196,10 @@ def add_quads(x:np.ndarray,       # (M,) int32 pixels of all lanes
     "Add the quads of all steps to the stripes of their discs"
     (w, h), m, lanes = size, (lane_width + 1)//2 + 5, left.shape[1]
     within = lambda v, lo, hi: (v - lo).view(np.uint32) < max(hi - lo, 0)      # lo ≤ v < hi in one comparison
+    *table, hole = _small_steps(lane_width)
     small = within(dx, -3, 4) & within(dy, -3, 4)
+    if hole.any(): small &= ~hole[np.where(small, (dy + 3)*7 + dx + 3, 24)]
     inside = within(x, m, w - m) & within(y, m, h - m)
-    table = _small_steps(lane_width)
     code = np.where(small & inside, (dy + 3)*7 + dx + 3, 24)                   # 24: no step, adds nothing
     i = np.flatnonzero((table[0][0] + table[1][0] > 0)[code])
     if skip.any(): i = i[~skip[lane[i]]]
