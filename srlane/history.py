@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from .callbacks import Callback
 from .score import Score, write_whole
 
-# %% ../nbs/24_history.ipynb #e6e9325d
+# %% ../nbs/24_history.ipynb #bed2f3d9
 class History:
     "The numbers of a run: a row a step, a table a validation"
     def __init__(self,
@@ -37,7 +37,7 @@ class History:
         "What a step gave"
         while self.steps and self.steps[-1] >= step:
             for column in (self.steps, *self.losses.values(), *self.rates.values()): column.pop()
-        for k in losses.keys() - self.losses.keys(): self.losses[k] = array('d', [math.nan]*len(self.steps))
+        for k in [k for k in losses if k not in self.losses]: self.losses[k] = array('d', [math.nan]*len(self.steps))
         self.steps.append(step)
         for k, column in self.losses.items(): column.append(losses.get(k, math.nan))
         for k, v in dict(lr=lr, data_time=data_time, batch_time=batch_time).items(): self.rates[k].append(v)
