@@ -40,7 +40,7 @@ class Picture:
         if width and w > width: img = cv2.resize(img, (width, max(1, round(h*width/w))), interpolation=cv2.INTER_AREA)
         return cls(cv2.imencode('.jpg', cv2.cvtColor(np.ascontiguousarray(img), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes(), alt, caption)
 
-# %% ../nbs/39_page.ipynb #eaa76c2c
+# %% ../nbs/39_page.ipynb #f533829e
 INK = '#7d7d7d'  # lettering: contrast of 4 on white and 5 on black
 
 def ink_axes(ax):
@@ -57,9 +57,11 @@ def figure_picture(fig,     # matplotlib figure; it is closed
     "A figure as a PNG without background"
     import io
     import matplotlib.pyplot as plt
-    out = io.BytesIO()
-    fig.savefig(out, format='png', dpi=dpi, transparent=True, bbox_inches='tight')
+    from PIL import Image
+    full, out = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format='png', dpi=dpi, transparent=True, bbox_inches='tight')
     plt.close(fig)
+    Image.open(full).convert('RGBA').quantize(256, method=Image.Quantize.FASTOCTREE).save(out, 'PNG', optimize=True)
     return Picture(out.getvalue(), alt, caption)
 
 # %% ../nbs/39_page.ipynb #2ac0c399
