@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import torch
 
-# %% ../nbs/22_checkpoint.ipynb #f71fa0a6
+# %% ../nbs/22_checkpoint.ipynb #4ce951b9
 class CheckpointError(ValueError): "A checkpoint that cannot be used; the message says which file, why, and what to do"
 
 def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
@@ -28,8 +28,19 @@ def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
             os.fsync(f.fileno())
         if previous and path.exists(): _keep(path, path.with_name(previous))
         os.replace(part, path)
-    except OSError as e: raise CheckpointError(f"{path}: cannot be written: {e.strerror or e}; what was there before is untouched") from e
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as e:               # torch's writer makes a RuntimeError of a write that failed
+        why = e if isinstance(e, OSError) else e.__context__
+        why = why.strerror or why if isinstance(why, OSError) else ' '.join(str(e).split())[:120]
+        raise CheckpointError(f"{path}: cannot be written: {why}; what was there before is untouched") from e
     finally: part.unlink(missing_ok=True)
+
+def _sync_folder(folder):
+    "Make sure that a rename is on the disk"
+    if os.name == 'nt': return                         # folders cannot be opened there
+    f = os.open(folder, os.O_RDONLY)
+    try: os.fsync(f)
+    finally: os.close(f)
 
 def _keep(path, name):
     "Give a file a second name, at no moment taking away the first"
@@ -52,7 +63,7 @@ def load_checkpoint(path, map_location='cpu')->dict:
         why = 'it holds objects other than tensors and plain values' if 'weights_only' in str(e).lower() and zipfile.is_zipfile(path) else 'damaged, incomplete, or no checkpoint'
         raise CheckpointError(f"{path}: cannot be read: {why} ({type(e).__name__}: {' '.join(str(e).split())[:120]})") from None
 
-# %% ../nbs/22_checkpoint.ipynb #57dcf642
+# %% ../nbs/22_checkpoint.ipynb #048aca41
 def find_checkpoints(folder)->list: # of Path, newest first
     "The checkpoints in a folder and the folders in it"
     found = [*Path(folder).glob('*.ckpt'), *Path(folder).glob('*/*.ckpt')]
@@ -66,7 +77,7 @@ def newest_checkpoint(paths, # newest first
         try: state = load_checkpoint(path)
         except CheckpointError as e: say(f'{e}; trying the one before')
         else:
-            if 'optimizer' in state: return path, state
+            if isinstance(state, dict) and {'net', 'optimizer', 'recorder', 'config'} <= set(state): return path, state   # else weights alone
     return None, None
 
 # %% ../nbs/22_checkpoint.ipynb #f17f6a67

@@ -73,7 +73,7 @@ class TestConfig:
     nms_thres:float = 50.               # mean distance in pixels below which two lanes are one
     nms_topk:int = '${max_lanes}'       # kept for published files; `max_lanes` is the limit
 
-# %% ../nbs/00_config.ipynb #822ce8f1
+# %% ../nbs/00_config.ipynb #43641261
 @dataclass
 class Config:
     "Everything that a run is made from"
@@ -99,6 +99,7 @@ class Config:
     keep_interval:int = 0               # iterations between checkpoints that stay; 0: none
     patience:int = 0                    # validations without a better model after which training ends; 0: never
     sanity_batches:int = 2              # validation batches tried before training
+    max_bad_steps:int = 0               # steps with a loss that is not finite which are left out before training ends
     # the images
     ori_img_w:int = MISSING             # original image, pixels
     ori_img_h:int = MISSING

@@ -7,16 +7,18 @@ __all__ = ['seed_everything', 'device_settings', 'build_precision', 'build_fabri
            'find_state', 'changes', 'Keep', 'EarlyStop', 'own_callbacks', 'Validation', 'pack_lanes', 'unpack_lanes',
            'launch']
 
-# %% ../nbs/30_runner.ipynb #9cb53735
+# %% ../nbs/30_runner.ipynb #c60fcc98
 import os, random, time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np, torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
 from . import __version__
-from .callbacks import EMA, Callback, GuardLoss, StopFile, StopOnSignal, announce
-from .checkpoint import CheckpointError, find_checkpoints, load_weights, newest_checkpoint, save_checkpoint
+from .callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce
+from .checkpoint import CheckpointError, find_checkpoints, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
 from .datasets import build_dataloader
 from .lane import Lane
 from .metrics import Score
@@ -29,20 +31,23 @@ def seed_everything(seed:int):
     "Seed `random`, NumPy and torch"
     random.seed(seed); np.random.seed(seed); torch.manual_seed(seed)
 
-# %% ../nbs/30_runner.ipynb #0adcc189
+# %% ../nbs/30_runner.ipynb #6cbcc5cc
 def device_settings(accelerator='auto', # auto, cpu, cuda, mps
                     gpus='auto',        # a number of devices, a list of their indices, or auto
                     strategy='auto',    # auto, ddp, dp, …
                     precision='32-true',
+                    launched=None,      # processes that torchrun or `fabric run` started on this machine
                    )->tuple: # (dict of Fabric's accelerator, devices, strategy and precision; list of what was changed, in words)
     "What to ask of Fabric, and what it would otherwise change without a word"
     said = []
     if accelerator == 'auto': accelerator = 'cuda' if torch.cuda.is_available() else 'cpu'
     gpus = OmegaConf.to_container(gpus) if OmegaConf.is_list(gpus) else gpus
+    if launched and gpus == 'auto': gpus = launched
     if accelerator == 'cpu': devices = 1 if gpus == 'auto' else len(gpus) if isinstance(gpus, (list, tuple)) else int(gpus)
     else: devices = gpus if isinstance(gpus, str) else list(gpus) if isinstance(gpus, (list, tuple)) else int(gpus)
     count = torch.cuda.device_count() if devices == 'auto' else len(devices) if isinstance(devices, list) else devices
     if isinstance(count, int) and count < 1: raise ValueError(f"gpus={gpus}: no device; give a number from 1 on, a list of indices, or auto")
+    if launched and count != launched: raise ValueError(f"gpus={gpus}: {launched} processes were started on this machine; leave gpus at auto, or start {count}")
     if strategy == 'dp' and accelerator == 'cpu':
         strategy = 'auto'
         said.append('strategy dp needs CUDA: ddp is used on the processor')
@@ -52,7 +57,7 @@ def device_settings(accelerator='auto', # auto, cpu, cuda, mps
         said.append('precision 16-mixed needs a GPU: bf16-mixed is used on the processor')
     return dict(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision), said
 
-# %% ../nbs/30_runner.ipynb #9a1099a4
+# %% ../nbs/30_runner.ipynb #73258d4b
 def build_precision(precision:str, # 32-true, 64-true, 16-mixed, bf16-mixed
                     device:str,    # cpu, cuda, mps
                    ):
@@ -69,12 +74,13 @@ def build_precision(precision:str, # 32-true, 64-true, 16-mixed, bf16-mixed
 def build_fabric(cfg, loggers=(), strategy=None):
     "(Fabric on the devices that a configuration asks for, not launched yet; list of what was changed, in words)"
     from lightning.fabric import Fabric
-    asked, said = device_settings(cfg.accelerator, cfg.gpus, strategy or cfg.strategy, cfg.precision)
+    launched = int(os.environ.get('LOCAL_WORLD_SIZE') or 0)      # by torchrun
+    asked, said = device_settings(cfg.accelerator, cfg.gpus, strategy or cfg.strategy, cfg.precision, launched)
     precision = build_precision(asked.pop('precision'), asked['accelerator'])
-    nodes = int(os.environ.get('SLURM_NNODES') or os.environ.get('GROUP_WORLD_SIZE') or 1)   # what Slurm or torchrun started
+    nodes = int(os.environ.get('GROUP_WORLD_SIZE') or os.environ.get('SLURM_NNODES') or 1)   # machines, as torchrun or Slurm counts them
     return Fabric(plugins=[precision], loggers=list(loggers), num_nodes=nodes, **asked), said
 
-# %% ../nbs/30_runner.ipynb #48acdea8
+# %% ../nbs/30_runner.ipynb #bbeede2e
 class Runner:
     "Trains and validates the network that `cfg` describes"
     def __init__(self,
@@ -99,10 +105,13 @@ class Runner:
         self.fabric = fabric
         self.recorder.share(fabric)
         for words in said: self.log(words)
+        first = fabric.broadcast(str(self.resumed_from))
+        if str(self.resumed_from) != first: raise CheckpointError(f"process {fabric.global_rank} would go on from {self.resumed_from}, the first from {first}: give resume_from a file that all can read")
         self.net, self.optimizer = fabric.setup(self.net, self.optimizer)
         self.val_loader = self.test_loader = None
-        self.metric, self.best_step, self.validated_step, self.seen = 0., None, None, 0  # seen: images of the epoch, over all devices
-        self.callbacks = [*own_callbacks(cfg), *callbacks]
+        self.metric, self.best_step, self.validated_step = 0., None, None
+        self.seen, self.complete, self.asked = 0, 0, 0.      # images of the epoch, over all devices; last step that was done whole; processes asked to stop
+        self.callbacks = [*own_callbacks(cfg), *callbacks, Keep(cfg.save_interval, cfg.keep_interval)]   # what is kept is what the others have left
         if state is not None: self.load_state(state)
 
     def log(self, words): self.recorder.logger.info(words)
@@ -165,7 +174,7 @@ def set_random_state(state):
     name, words, *rest = state['numpy']
     np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
 
-# %% ../nbs/30_runner.ipynb #255e0b14
+# %% ../nbs/30_runner.ipynb #d170ec5f
 @patch
 def state(self:Runner)->dict:
     "Everything that the next step depends on"
@@ -177,20 +186,49 @@ def state(self:Runner)->dict:
 @patch
 def load_state(self:Runner, state):
     "Restore `state`, and say which settings are others than they were"
-    for words in changes(OmegaConf.create(state['config']), self.cfg): self.log(f'changed since: {words}')
+    old = OmegaConf.create(state['config'])
+    for words in changes(old, self.cfg): self.log(f'changed since: {words}')
     try: self.network.load_state_dict(state['net'])
     except RuntimeError as e:
         raise CheckpointError(f"{self.resumed_from}: it holds another network than the configuration describes, so there is no going on from it "
                               f"(load_from takes over what fits): {' '.join(str(e).split())[:300]}") from None
-    self.optimizer.load_state_dict(state['optimizer'])
-    self.scheduler.load_state_dict(state['scheduler'])
+    self.load_schedule(state, old)
     self.fabric.strategy.precision.load_state_dict(state['precision'])
     self.recorder.load_state(state['recorder'])
     self.seen, self.metric, self.best_step, self.validated_step = (state[k] for k in ('seen', 'metric', 'best_step', 'validated_step'))
     for c in self.callbacks:
         if state['callbacks'].get(type(c).__name__) is not None: c.load_state(state['callbacks'][type(c).__name__])
     set_random_state(state['random'])
+    self.complete = self.recorder.step
     self.log(f'resumed from {self.resumed_from} at step {self.recorder.step}, epoch {self.recorder.epoch}')
+    self.take_best()
+
+@patch
+def load_schedule(self:Runner, state, old):
+    "Restore optimiser and schedule; arguments of the optimiser, and of the schedule of warm-up, may be others than in `old`"
+    new = self.cfg
+    for k in ('optimizer', 'scheduler'):
+        if old[k].type != new[k].type or (k == 'scheduler' and old[k] != new[k] and new[k].type != 'warmup'):
+            raise CheckpointError(f"{self.resumed_from}: {k} was {OmegaConf.to_container(old[k])} and cannot change on the way; load_from begins anew with these weights")
+    fresh, rate = [dict(g) for g in self.optimizer.param_groups], new.optimizer.get('lr', 1.)/old.optimizer.get('lr', 1.)
+    try: self.optimizer.load_state_dict(state['optimizer'])
+    except ValueError as e:
+        raise CheckpointError(f"{self.resumed_from}: its optimiser holds other weights than are trained now: leave freeze and decay_all as they were, or begin anew with load_from ({e})") from None
+    self.scheduler.load_state_dict(state['scheduler'])
+    if old.optimizer == new.optimizer: return
+    for group, asked in zip(self.optimizer.param_groups, fresh):
+        group.update({k: v for k, v in asked.items() if k not in ('params', 'lr', 'initial_lr')} | {k: group[k]*rate for k in ('lr', 'initial_lr')})
+    self.scheduler.base_lrs = [lr*rate for lr in self.scheduler.base_lrs]
+
+@patch
+def take_best(self:Runner):
+    "Take the best model so far into the new run's folder"
+    if self.best_step is None: return
+    path = Path(self.resumed_from).with_name('best.ckpt')
+    try: best = load_checkpoint(path)
+    except CheckpointError as e: best = self.log(str(e))
+    if best and best['step'] == self.best_step: self.save('best.ckpt', best)
+    else: self.log(f'the best model so far (metric {self.metric:.4f}, step {self.best_step}) is not in {path}, and so not in the new folder')
 
 # %% ../nbs/30_runner.ipynb #6807565d
 def find_state(cfg)->tuple: # (path, state, list of what to say); path and state are None where there is nothing to go on from
@@ -250,7 +288,7 @@ def save_best(self:Runner):
     self.save('best.ckpt', dict(net=self.network.state_dict(), **({} if raw is None else dict(raw=raw)), step=self.recorder.step, epoch=self.recorder.epoch,
                                 metric=float(self.metric), config=OmegaConf.to_yaml(self.cfg), version=__version__))
 
-# %% ../nbs/30_runner.ipynb #d7615c75
+# %% ../nbs/30_runner.ipynb #5784bc85
 class EarlyStop(Callback):
     "Ends training when validations no longer bring a better model"
     def __init__(self, patience): self.patience, self.since = patience, 0
@@ -258,15 +296,15 @@ class EarlyStop(Callback):
     def load_state(self, state): self.since = state['since']
 
     def after_validate(self, runner, validation):
+        if validation is None: return
         self.since = 0 if runner.best_step == runner.recorder.step else self.since + 1
         if self.since >= self.patience: runner.stop(f'no better model for {self.since} validations')
 
 def own_callbacks(cfg)->list: # of `Callback`
     "The callbacks that a configuration asks for"
-    return [StopOnSignal(), StopFile(), GuardLoss(), *([EMA(cfg.ema)] if cfg.ema else []), *([EarlyStop(cfg.patience)] if cfg.patience else []),
-            Keep(cfg.save_interval, cfg.keep_interval)]
+    return [StopOnSignal(), StopFile(), GuardLoss(cfg.max_bad_steps), *([EMA(cfg.ema)] if cfg.ema else []), *([EarlyStop(cfg.patience)] if cfg.patience else [])]
 
-# %% ../nbs/30_runner.ipynb #871184b2
+# %% ../nbs/30_runner.ipynb #e6a6413d
 @patch
 def parts(self:Runner, batch)->list: # of (batch, whether it is the last)
     "A device's batch, cut into `cfg.accumulate` parts"
@@ -274,10 +312,10 @@ def parts(self:Runner, batch)->list: # of (batch, whether it is the last)
     if n == 1 and devices == 1: return [(batch, True)]
     totals = self.network.totals(batch)
     if devices > 1:
-        flat = torch.stack([torch.as_tensor(v, dtype=torch.float64, device=self.fabric.device) for v in [totals['images'], *totals['angle'], *totals.get('seg', [])]])
-        flat = self.fabric.all_reduce(flat, reduce_op='sum')
+        numbers = [totals['images'], *totals['angle'], *totals.get('seg', []), bool(self.stopping)]
+        images, *sums, self.asked = self.fabric.all_reduce(torch.stack([torch.as_tensor(v, dtype=torch.float64, device=self.fabric.device) for v in numbers]), reduce_op='sum')
         levels = len(totals['angle'])
-        totals = dict(images=flat[0], angle=list(flat[1:1 + levels]), **(dict(seg=list(flat[1 + levels:])) if 'seg' in totals else {}))
+        totals = dict(images=images, angle=sums[:levels], seg=sums[levels:])
     cut = split_batch(batch, n)
     return [(dict(part, totals=totals), i == len(cut)) for i, part in enumerate(cut, 1)]
 
@@ -291,12 +329,12 @@ def whole(self:Runner, outputs)->dict:
     status = dict(zip(names, summed))
     return dict(loss=status['loss'], loss_status=status)
 
-# %% ../nbs/30_runner.ipynb #3ca9eb79
+# %% ../nbs/30_runner.ipynb #e311cde5
 @patch
 def train_epoch(self:Runner, train_loader):
     "One pass over the training images, or what is left of it, or of `total_iter`"
     cfg, recorder, devices = self.cfg, self.recorder, self.fabric.world_size
-    log_interval = max(1, min(cfg.log_interval, len(train_loader)))
+    log_interval = max(1, min(cfg.log_interval, len(train_loader.dataset)//cfg.batch_size))
     self.train_mode()
     end = time.perf_counter()
     for batch in train_loader:
@@ -312,12 +350,15 @@ def train_epoch(self:Runner, train_loader):
                 loss = output['loss'].sum()
                 self.fabric.backward(loss*devices if devices > 1 else loss)     # DDP takes the mean over devices
             outputs.append(output)
-        if cfg.clip_grad: self.fabric.clip_gradients(self.net, self.optimizer, max_norm=cfg.clip_grad, error_if_nonfinite=False)
-        self.optimizer.step()
-        self.scheduler.step()
-        self.seen += cfg.batch_size
         output = self.whole(outputs)
-        recorder.update_loss_status(output['loss_status'])
+        try: announce(self.callbacks, 'before_update', self, batch, output)
+        except SkipUpdate as why: self.log(str(why))
+        else:
+            if cfg.clip_grad: self.fabric.clip_gradients(self.net, self.optimizer, max_norm=cfg.clip_grad, error_if_nonfinite=False)
+            self.optimizer.step()
+            recorder.update_loss_status(output['loss_status'])
+        self.scheduler.step()
+        self.seen, self.complete = self.seen + cfg.batch_size, recorder.step
         recorder.data_time.update(data_time)
         recorder.batch_time.update(time.perf_counter() - end)
         if self.seen//cfg.batch_size % log_interval == 0:
@@ -326,40 +367,60 @@ def train_epoch(self:Runner, train_loader):
         announce(self.callbacks, 'after_step', self, batch, output)
         end = time.perf_counter()
 
+# %% ../nbs/30_runner.ipynb #a7b4aef0
 @patch
-def should_stop(self:Runner)->bool:
-    "Whether any process has been asked to stop"
+def should_stop(self:Runner, now=False)->bool:
+    "Whether any process has been asked to stop; the same answer on all"
     if self.fabric.world_size == 1: return bool(self.stopping)
-    asked = self.fabric.all_reduce(torch.tensor(float(bool(self.stopping)), device=self.fabric.device), reduce_op='sum')
-    if asked > 0: self.stop('another process was asked to')
-    return bool(self.stopping)
+    if now: self.asked = self.fabric.all_reduce(torch.tensor(float(bool(self.stopping)), device=self.fabric.device), reduce_op='sum')
+    if self.asked > 0: self.stop('another process was asked to')
+    return bool(self.asked > 0)
 
-# %% ../nbs/30_runner.ipynb #2ecabf1c
+# %% ../nbs/30_runner.ipynb #fb9ffe6b
 @patch
 def train(self:Runner):
     "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end"
-    cfg, recorder, self.stopping = self.cfg, self.recorder, None
+    cfg, recorder, fabric, self.stopping = self.cfg, self.recorder, self.fabric, None
     self.log('Build train_loader...')
-    loader = build_dataloader(cfg.dataset.train, cfg, is_train=True, rank=self.fabric.global_rank, world_size=self.fabric.world_size)
-    train_loader = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    with fabric.rank_zero_first(local=True): loader = build_dataloader(cfg.dataset.train, cfg, is_train=True, rank=fabric.global_rank, world_size=fabric.world_size)
+    train_loader = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     self.tell(loader.dataset)
     announce(self.callbacks, 'before_train', self)
     try:
-        if recorder.step < cfg.total_iter: self.sanity_check()
+        if recorder.step < cfg.total_iter:
+            self.sanity_check()
+            self.save_last()
         self.log('Start training...')
-        while recorder.step < cfg.total_iter and not self.should_stop():
+        while recorder.step < cfg.total_iter and not self.should_stop(now=True):
             loader.sampler.seek(recorder.epoch, self.seen)
             self.train_epoch(train_loader)
-            if self.stopping: break
-            if recorder.step >= cfg.total_iter or (recorder.epoch + 1) % cfg.eval_ep == 0: self.validate()
+            if self.should_stop(now=True): break
+            if recorder.step >= cfg.total_iter or (recorder.epoch + 1) % cfg.eval_ep == 0:
+                self.save_last()
+                self.validate()
             recorder.epoch, self.seen = recorder.epoch + 1, 0
-            self.save_last()
-        if not self.stopping and self.validated_step != recorder.step: self.validate()
-        if self.stopping:
-            self.save_last()
+        stopped = self.should_stop(now=True)
+        if not stopped and self.validated_step != recorder.step: self.validate()
+        self.save_last()
+        if stopped:
             self.log(f"stopped at step {recorder.step} ({self.stopping}); go on with resume_from={recorder.work_dir}")
             announce(self.callbacks, 'on_stop', self)
+    except Exception as e: self.rescue(e)
     finally: announce(self.callbacks, 'after_train', self)
+
+# %% ../nbs/30_runner.ipynb #4edc81e9
+@patch
+def rescue(self:Runner, error):
+    "Save what is whole, and raise the error"
+    work_dir, said = self.recorder.work_dir, str(error)
+    gone = not work_dir.is_dir()
+    if self.complete == self.recorder.step and not isinstance(error, NonFiniteLoss):
+        try: self.save_last()
+        except (ValueError, OSError) as e: self.log(f'{e}')
+    if (work_dir/'last.ckpt').exists(): self.log(f'an error ended training at step {self.recorder.step}; go on with resume_from={work_dir}')
+    if 'DataLoader worker' in said: raise ChildProcessError(f"step {self.recorder.step}: a process that reads images died ({said.split('. ')[0]}); where memory is short, take fewer workers") from error
+    if gone: raise FileNotFoundError(f"{work_dir} has vanished while training wrote to it ({said}); what was trained is saved there again") from error
+    raise error
 
 # %% ../nbs/30_runner.ipynb #91c0ec5a
 class Validation(NamedTuple):
@@ -407,34 +468,43 @@ def loader(self:Runner, split='val'): # val or test
         self.tell(loader.dataset)
     return getattr(self, name)
 
-# %% ../nbs/30_runner.ipynb #c6e485b4
+# %% ../nbs/30_runner.ipynb #e72429ac
 @patch
 @torch.no_grad()
 def validate(self:Runner,
              split='val', # val, or test
             )->Validation:
     "Find the lanes of a split's images, score them, keep the model where it is the best so far"
-    loader, rec, found = self.loader(split), self.recorder, {}
-    dataset = loader.dataset
+    loader, rec, found, validation = self.loader(split), self.recorder, {}, None
     announce(self.callbacks, 'before_validate', self)
-    self.net.eval()
-    for batch in progress(loader, 'Validate', self.fabric.is_global_zero):
-        lanes = self.find_lanes(batch)
-        found.update({m['index']: l for m, l in zip(batch['meta'], lanes)})
-        if self.cfg.view: dataset.view(lanes, batch['meta'], rec.work_dir/'visualization')
-    found = self.gather(found)
-    score = dataset.evaluate(found, rec.work_dir if self.fabric.is_global_zero else None)
-    self.log(f'{split}, step {rec.step}:\n{score}')
-    self.log(f'metric: {score.metric:.4f}')
-    rec.log_scalars({f'{split}/metric': score.metric})
-    if split == 'val':
-        self.validated_step = rec.step
-        if self.best_step is None or score.metric > self.metric:     # the first is kept even when it found nothing
-            self.metric, self.best_step = score.metric, rec.step
-            self.save_best()
-    validation = Validation(score.metric, score)
-    announce(self.callbacks, 'after_validate', self, validation)
+    try:
+        self.net.eval()
+        for batch in progress(loader, 'Validate', self.fabric.is_global_zero):
+            found.update({m['index']: lanes for m, lanes in zip(batch['meta'], self.find_lanes(batch))})
+        score = self.score(loader.dataset, self.gather(found))
+        self.log(f'{split}, step {rec.step}:\n{score}')
+        self.log(f'metric: {score.metric:.4f}')
+        rec.log_scalars({f'{split}/metric': score.metric})
+        if split == 'val':
+            self.validated_step = rec.step
+            if self.best_step is None or score.metric > self.metric:     # the first is kept even when it found nothing
+                self.metric, self.best_step = score.metric, rec.step
+                self.save_best()
+        validation = Validation(score.metric, score)
+    finally: announce(self.callbacks, 'after_validate', self, validation)
     return validation
+
+@patch
+def score(self:Runner,
+          dataset,
+          found, # image index → list of `Lane`
+         )->Score:
+    "The dataset's metric, computed by the first process and told to the others"
+    score = None
+    if self.fabric.is_global_zero:
+        if self.cfg.view: dataset.view(list(found.values()), [dataset.meta(i, dataset.geometry) for i in found], self.recorder.work_dir/'visualization')
+        score = dataset.evaluate(found, self.recorder.work_dir)
+    return self.fabric.broadcast(score)
 
 @patch
 @torch.no_grad()
@@ -449,14 +519,23 @@ def sanity_check(self:Runner):
     self.net.eval()
     for _, batch in zip(range(self.cfg.sanity_batches), self.loader('val')): self.find_lanes(batch)
 
-# %% ../nbs/30_runner.ipynb #01c63fed
+# %% ../nbs/30_runner.ipynb #519a0a70
 def launch(cfg, # as from `load_config`
            fn,  # gets a `Runner`
           ):    # what `fn` returns on the first device
     "Run a function of a Runner on each of `cfg.gpus` devices, from a notebook"
     fabric, said = build_fabric(cfg, strategy='ddp_notebook')
+    here, there = get_context('fork').Pipe(duplex=False)     # Fabric's own way back takes 64 kB at most
     def run(fabric):
         runner = Runner(cfg, fabric=fabric)
         for words in said: runner.log(words)
-        return fn(runner)
-    return fabric.launch(run)
+        result = fn(runner)
+        if fabric.is_global_zero: there.send(result)
+    def receive():
+        try: return here.recv()
+        except EOFError: return None           # an error, which launch will raise
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(receive)
+        try: fabric.launch(run)
+        finally: there.close()
+        return result.result()
