@@ -7,8 +7,8 @@ __all__ = ['log', 'Entry', 'DataError', 'present', 'LaneDataset', 'CULane', 'TuS
            'to_tensor', 'frame_differences', 'cache_folders', 'cached_differences', 'EpochSampler', 'collate',
            'init_worker', 'lane_loader', 'build_dataset', 'build_dataloader', 'write_files']
 
-# %% ../nbs/07_datasets.ipynb #63c71c67
-import hashlib, json, logging, os, sys, tempfile, zipfile
+# %% ../nbs/07_datasets.ipynb #c604c756
+import hashlib, json, logging, os, signal, sys, tempfile, zipfile
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -367,13 +367,14 @@ def collate(samples, # list of samples
     whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'gt_lane') if k in samples[0]}
     return {**whole, **levels, 'meta': [s['meta'] for s in samples]}
 
-# %% ../nbs/07_datasets.ipynb #02eec3e5
+# %% ../nbs/07_datasets.ipynb #4c89b0a3
 def init_worker(worker:int): # its number
-    "One thread per worker process"
+    "One thread per worker process; the process that trains decides when it ends, not a scheduler's SIGTERM to all"
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
-# %% ../nbs/07_datasets.ipynb #5dac7dcf
+# %% ../nbs/07_datasets.ipynb #1ec9804b
 def lane_loader(dataset:LaneDataset,
                 batch_size:int,     # images of a batch, over all devices
                 workers:int=0,      # worker processes of this device; 0: the samples are made in this process
@@ -386,7 +387,7 @@ def lane_loader(dataset:LaneDataset,
     sampler = EpochSampler(len(dataset), batch_size, dataset.train, seed, rank, world_size)
     context = ('fork' if sys.platform == 'linux' else None) if workers else None
     return DataLoader(dataset, batch_size//world_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=dataset.train, pin_memory=pin_memory,
-                      worker_init_fn=init_worker, persistent_workers=bool(workers) and dataset.train, multiprocessing_context=context)
+                      worker_init_fn=init_worker, generator=torch.Generator(), persistent_workers=bool(workers) and dataset.train, multiprocessing_context=context)
 
 # %% ../nbs/07_datasets.ipynb #f4a7fdca
 def build_dataset(split_cfg, # `type`, `data_root` and `split`
