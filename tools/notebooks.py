@@ -4,7 +4,7 @@
     python tools/notebooks.py test [NAME ...]    nbdev_test, each in a process of its own
     python tools/notebooks.py lint [NAME ...]    what nbdev, git and a reader would stumble over
 """
-import ast, builtins, json, os, re, subprocess, sys, time
+import ast, base64, builtins, io, json, os, re, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,15 @@ def notebooks(names=())->list: # paths of the notebooks named (`30_runner`, `nbs
 
 # --- Running
 
+def shrink(nb):
+    "Keep the pictures of photographs, which PNG stores badly, in 256 colours"
+    from PIL import Image
+    for o in (o for c in nb.cells for o in c.get('outputs', []) if len(o.get('data', {}).get('image/png', '')) > 60_000):
+        out, img = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(o.data['image/png'])))
+        if img.mode == 'P': continue
+        img.convert('RGB').quantize(256).save(out, 'PNG', optimize=True)
+        o.data['image/png'] = base64.b64encode(out.getvalue()).decode()
+
 def run(path:Path, # a notebook
        )->float:   # seconds
     "Execute a notebook, save its outputs and clean it; it stays as it was when a cell fails"
@@ -30,6 +39,7 @@ def run(path:Path, # a notebook
     nb, start = nbformat.read(path, 4), time.time()
     os.environ['TQDM_DISABLE'] = '1'   # a bar that has gone by is no output worth keeping
     NotebookClient(nb, timeout=1800, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
+    shrink(nb)
     nbformat.write(nb, path)
     nbdev_clean(str(path))
     return time.time() - start
