@@ -6,8 +6,8 @@
 __all__ = ['colors', 'dashes', 'Line', 'Panel', 'loss_panel', 'metric_panel', 'panels', 'describe', 'ticks', 'tick_text', 'span',
            'chart', 'charts', 'draw', 'history_picture', 'compare']
 
-# %% ../nbs/39a_curves.ipynb #cbb2865e
-import html, math
+# %% ../nbs/39a_curves.ipynb #d510ee83
+import html, math, textwrap
 from typing import NamedTuple
 import numpy as np
 from .history import curve
@@ -58,7 +58,7 @@ def describe(panel)->str: # alternative text
     ends = [f'{o.name} from {o.y[0]:.3g} to {o.y[-1]:.3g}' if o.name else f'from {o.y[0]:.3g} to {o.y[-1]:.3g}' for o in panel.lines if len(o.y) and o.opacity == 1]
     return f'{panel.title}: ' + ('; '.join(ends) if ends else 'nothing yet')
 
-# %% ../nbs/39a_curves.ipynb #30ed9d74
+# %% ../nbs/39a_curves.ipynb #afe3591e
 def ticks(low, high, n=5, log=False)->list: # of numbers
     "Round numbers between two others"
     if not high > low: return [low]
@@ -75,9 +75,11 @@ def ticks(low, high, n=5, log=False)->list: # of numbers
 def tick_text(v)->str:
     "A number beside an axis"
     if abs(v) >= 10_000: return f'{v/1000:g}k'
-    return f'{v:.3g}' if v == 0 or abs(v) >= 1e-3 else f'{v:.0e}'.replace('e-0', 'e-')
+    if v == 0 or abs(v) >= 1e-3: return f'{v:.3g}'
+    digits, power = f'{v:.1e}'.split('e')
+    return f"{digits.removesuffix('.0')}e{int(power)}"
 
-# %% ../nbs/39a_curves.ipynb #8c85d253
+# %% ../nbs/39a_curves.ipynb #11985985
 def span(panel)->tuple: # x low, x high, y low, y high; None where there is nothing to see
     "What the axes cover"
     xs, ys = (np.concatenate([a for a in arrays if len(a)] or [np.zeros(0)]) for arrays in ([o.x for o in panel.lines], [o.y for o in panel.lines]))
@@ -85,7 +87,7 @@ def span(panel)->tuple: # x low, x high, y low, y high; None where there is noth
     if not keep.any(): return None
     low, high = ys[keep].min(), ys[keep].max()
     if not panel.log: low, high = min(0, low) if low < .5*high or low < 0 else low, high   # from zero, unless that would flatten the line
-    if high <= low: low, high = (low*.9, low*1.1) if low > 0 else (low - .5, low + .5)
+    if high <= low: low, high = (low*.9, low*1.1) if low > 0 else (low, low + 1)
     return xs[keep].min(), max(xs[keep].max(), xs[keep].min() + 1), low, high
 
 def chart(panel, width:int=300, height:int=190)->str: # SVG
@@ -130,7 +132,7 @@ def charts(panels)->str: # HTML
     "Panels side by side, as many as fit"
     return f'<div style="display:flex;flex-wrap:wrap;gap:4px 12px;color:var(--jp-content-font-color1,inherit)">{"".join(map(chart, panels))}</div>'
 
-# %% ../nbs/39a_curves.ipynb #e73454c0
+# %% ../nbs/39a_curves.ipynb #c877e4fe
 def draw(panel, ax):
     "A panel on matplotlib's axes"
     for o in panel.lines:
@@ -151,7 +153,9 @@ def draw(panel, ax):
     return ink_axes(ax)
 
 def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predictions; from the run's folder where None
-                    log=False, smooth=.6)->Picture:
+                    log=False, smooth=.6,
+                    note='', # said above it, as of an error
+                   )->Picture:
     "A run in one picture: curves, the newest table, the newest predictions"
     import cv2
     from matplotlib.figure import Figure
@@ -170,9 +174,10 @@ def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predic
         ax = fig.add_subplot(grid[len(heights) - 1, :])
         ax.set_axis_off()
         ax.imshow(pictures)
-    fig.suptitle(f'{history.name}: {history}'.removeprefix(': '), color=INK, fontsize=8.5, x=.01, ha='left', wrap=True)
-    alt = ' '.join([f'{history}.', *(f'{describe(p)}.' for p in panels(history, smooth, log)), *([f'Table, {text}.'.replace('\n', '; ')] if text else [])])
-    return figure_picture(fig, alt, dpi=115)
+    title = textwrap.wrap(f'{history.name}: {history}'.removeprefix(': '), 105) + textwrap.wrap(note, 105)
+    fig.suptitle('\n'.join(title), color=INK, fontsize=8, x=.01, ha='left')
+    alt = ' '.join([*([note] if note else []), f'{history}.', *(f'{describe(p)}.' for p in panels(history, smooth, log)), *([f'Table, {text}.'.replace('\n', '; ')] if text else [])])
+    return figure_picture(fig, alt, dpi=108)
 
 # %% ../nbs/39a_curves.ipynb #0a278991
 def compare(*histories, smooth=.6, log=False)->Picture:

@@ -6,8 +6,8 @@
 __all__ = ['parts', 'views', 'predictions', 'begin_copy', 'Deed', 'Monitor', 'status_html', 'curves_html', 'table_html',
            'pictures_html', 'log_html', 'View', 'LineView', 'bundle', 'PageView', 'WidgetView', 'frontend']
 
-# %% ../nbs/40_monitor.ipynb #cc15933e
-import html, logging, os, sys, threading, time, traceback
+# %% ../nbs/40_monitor.ipynb #c33329c0
+import base64, html, logging, os, sys, threading, time, traceback
 from collections import deque
 from typing import NamedTuple
 import cv2, numpy as np, torch
@@ -225,7 +225,7 @@ def act(self:Monitor):
         self.settle('resume')
         self.show('training')
 
-# %% ../nbs/40_monitor.ipynb #0cf39e6a
+# %% ../nbs/40_monitor.ipynb #93fc3d6f
 if not hasattr(Runner, 'train_loop'): Runner.train_loop = Runner.train     # what 30_runner calls `train`
 
 @patch
@@ -265,7 +265,7 @@ def work(self:Monitor):
         status = 'stopped' if runner.stopping else 'finished'
     except BaseException as e:
         self.error, self.trace = e, traceback.format_exc()
-        runner.recorder.logger.error(self.trace)
+        runner.recorder.logger.error(f'training ended by {type(e).__name__}: {e}')
     self.settle('stop', 'pause', 'resume')
     self.take(every=self.error is None)
     self.status = status
@@ -327,7 +327,7 @@ class View:
     def close(self, m): "Training is over"
     def present(self, m): "The cell at hand has waited for the end"
 
-# %% ../nbs/40_monitor.ipynb #c67df5bc
+# %% ../nbs/40_monitor.ipynb #b066944b
 class LineView(View):
     "A line with a bar, as long as somebody can see it"
     def __init__(self, m, buttons):
@@ -345,16 +345,18 @@ class LineView(View):
         if 'IPython' not in sys.modules: return
         from IPython import get_ipython
         from IPython.display import display
-        if get_ipython() is not None: display(bundle(m), raw=True)
+        if get_ipython() is None: return
+        data, metadata = bundle(m)
+        display(data, metadata=metadata, raw=True)
 
-# %% ../nbs/40_monitor.ipynb #416f586f
-def bundle(m:Monitor)->dict: # MIME type → data
+# %% ../nbs/40_monitor.ipynb #ffaae15d
+def bundle(m:Monitor)->tuple: # MIME type → data, MIME type → metadata
     "What stays in the notebook: one picture, with its words"
-    picture = history_picture(m.history, None if m.pictures is None else cv2.imdecode(np.frombuffer(m.pictures.data, np.uint8), 1)[..., ::-1], m.log)
+    note = f'{type(m.error).__name__}: {m.error}' if m.error else ''
+    pictures = None if m.pictures is None else cv2.imdecode(np.frombuffer(m.pictures.data, np.uint8), 1)[..., ::-1]
+    data, metadata = history_picture(m.history, pictures, m.log, note=note)._repr_mimebundle_()
     words = f'{m.status}: {m.history}' + (f'\n{m.history.table()}' if m.history.table() else '') + (f'\n{m.trace}' if m.trace else '')
-    error = f'<pre role="alert" style="white-space:pre-wrap">{html.escape(m.trace)}</pre>' if m.trace else ''
-    tag = f'{error}<img data-srlane="run" style="width:640px;max-width:100%;height:auto" src="data:image/png;base64,{picture.text}" alt="{html.escape(m.status + ": " + picture.alt)}">'
-    return {'text/html': tag, 'image/png': picture.text, 'text/plain': words}
+    return data | {'text/plain': words}, metadata
 
 class PageView(View):
     "HTML that is replaced as a whole"
@@ -365,16 +367,16 @@ class PageView(View):
 
     def body(self, m): return '<div data-srlane="live">' + ''.join(p(m) for p in parts) + '</div>'
     def update(self, m): self.replace({'text/html': self.body(m), 'text/plain': repr(m)})
-    def replace(self, data):
+    def replace(self, data, metadata=None):
         from IPython.display import display
-        display(data, raw=True, display_id=self.handle.display_id, update=True)
+        display(data, metadata=metadata, raw=True, display_id=self.handle.display_id, update=True)
 
     def close(self, m):
         self.content = bundle(m)
-        self.replace(self.content)
-    def present(self, m): self.replace(self.content)   # a cell that waits says it once more: some frontends only listen to the cell at hand
+        self.replace(*self.content)
+    def present(self, m): self.replace(*self.content)   # a cell that waits says it once more: some frontends only listen to the cell at hand
 
-# %% ../nbs/40_monitor.ipynb #c5f88e0b
+# %% ../nbs/40_monitor.ipynb #b6cc391d
 class WidgetView(PageView):
     "The same parts in a widget, with buttons"
     def __init__(self, m, buttons):
@@ -413,12 +415,12 @@ class WidgetView(PageView):
     def close(self, m):
         import ipywidgets as w
         self.content = bundle(m)
-        self.box.children = [w.HTML(self.content['text/html'])]     # for a second tab that still shows the widget
-        self.replace(self.content)
+        self.box.children = [w.Image(value=base64.b64decode(self.content[0]['image/png']))]     # for a second tab that still shows the widget
+        self.replace(*self.content)
 
 views = dict(widget=WidgetView, page=PageView, line=LineView, none=View)
 
-# %% ../nbs/40_monitor.ipynb #41138713
+# %% ../nbs/40_monitor.ipynb #c564f2d6
 def frontend()->str: # 'widget', 'page' or 'line'
     "What can be shown here"
     if os.environ.get('IN_TEST') or 'IPython' not in sys.modules: return 'line'
@@ -442,6 +444,7 @@ def open(self:Monitor, buttons):
     logger, words = self.runner.recorder.logger, self.words
     class Tail(logging.Handler):
         def emit(self, record): words.append(self.format(record))
+    self.runner.bars = False
     tail = Tail()
     tail.setFormatter(logging.Formatter('%(asctime)s  %(message)s', '%H:%M:%S'))
     self.console = tail, [o for o in logger.handlers if type(o) is logging.StreamHandler]
@@ -455,7 +458,7 @@ def close(self:Monitor):
         tail, handlers = self.console
         self.runner.recorder.logger.removeHandler(tail)
         for o in handlers: self.runner.recorder.logger.addHandler(o)
-        self.console = None
+        self.console, self.runner.bars = None, True
     self.finale = self.view
     if self.view: self.view.close(self)
 
