@@ -23,7 +23,7 @@ from .page import INK, Picture, figure_picture, pictures_tag, write_page
 from .transforms import read_image
 from .visualize import draw_lanes, show_image, target_lanes, to_array
 
-# %% ../nbs/42_check.ipynb #041c0620
+# %% ../nbs/42_check.ipynb #db77a72d
 KINDS = {
     'split unreadable': ('error', 'the split cannot be opened'),
     'empty split': ('error', 'the list names no image'),
@@ -75,9 +75,10 @@ class Finding:
     kind:str     # a key of `KINDS`
     split:str    # train, val, test, or two of them
     examples:list = field(default_factory=list) # of `Example`, the worst first
+    skip_bad:bool = False # training leaves out what it cannot read, so that is no error
 
     @property
-    def severity(self): return KINDS[self.kind][0]
+    def severity(self): return 'warning' if self.skip_bad and 'skip_bad' in self.advice else KINDS[self.kind][0]
     @property
     def advice(self): return KINDS[self.kind][1]
     def __len__(self): return len(self.examples)
@@ -340,16 +341,17 @@ def check_categories(root,  # folder of the download
     lost = [Example(str(folder), name) for name in sorted(names - set(seen))]
     return {**found, **({'in no category': lost} if lost else {})}
 
-# %% ../nbs/42_check.ipynb #67b21224
+# %% ../nbs/42_check.ipynb #a7f5be7b
 class DataCheck:
     "What was found in a data set: prints as text, shows as a table, saves as a page"
     def __init__(self,
                  splits,      # of `SplitCheck`
                  findings=(), # `Finding`s between splits, or of splits that could not be opened
+                 skip_bad=False, # what cannot be read is left out, and no error
                 ):
-        self.splits = list(splits)
+        self.splits, self.between = list(splits), list(findings)
         order = ('error', 'warning', 'note')
-        found = [Finding(k, s.name, sorted(v, key=lambda e: -e.amount)) for s in self.splits for k, v in s.findings.items()]
+        found = [Finding(k, s.name, sorted(v, key=lambda e: -e.amount), skip_bad) for s in self.splits for k, v in s.findings.items()]
         self.findings = sorted([*found, *findings], key=lambda f: (order.index(f.severity), -len(f)))
 
     def count(self, severity:str)->int: # error, warning or note
@@ -371,7 +373,7 @@ def rows(self:DataCheck)->list: # a row for each split: name, images, lanes, ima
     return [(s.name, f'{len(s):,}', f'{sum(k*v for k, v in s.lanes.items()):,}', ', '.join(f'{v:,} with {k}' for k, v in sorted(s.lanes.items())) or '–',
              ', '.join(f'{w}×{h}' for (w, h), _ in s.sizes.most_common(3)) or '–') for s in self.splits]
 
-# %% ../nbs/42_check.ipynb #30f302cc
+# %% ../nbs/42_check.ipynb #1305c90c
 def check_datasets(datasets:dict,      # name (train, val, test) → `LaneDataset`, as `open_split` opens them
                    decode:bool=False,  # decode every image: slow, and finds near-duplicates too
                    workers:int=None,   # processes; one for each core where None, 0: none
@@ -395,7 +397,7 @@ def check_dataset(cfg, # configuration
         try: opened[name] = open_split(c.type, c.data_root, c.split, geometry, cfg.max_lanes)
         except (DataError, OSError) as e: closed.append(Finding('split unreadable', name, [Example(c.data_root, str(e))]))
     check = check_datasets(opened, decode, workers, progress)
-    return DataCheck(check.splits, [f for f in check.findings if ' and ' in f.split or f.kind == 'same picture twice'] + closed)
+    return DataCheck(check.splits, check.between + closed, cfg.skip_bad)
 
 # %% ../nbs/42_check.ipynb #d08b0e5c
 def _texts(finding, examples):
