@@ -174,7 +174,7 @@ def set_random_state(state):
     name, words, *rest = state['numpy']
     np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
 
-# %% ../nbs/30_runner.ipynb #d170ec5f
+# %% ../nbs/30_runner.ipynb #8e7b980f
 @patch
 def state(self:Runner)->dict:
     "Everything that the next step depends on"
@@ -226,9 +226,9 @@ def take_best(self:Runner):
     if self.best_step is None: return
     path = Path(self.resumed_from).with_name('best.ckpt')
     try: best = load_checkpoint(path)
-    except CheckpointError as e: best = self.log(str(e))
-    if best and best['step'] == self.best_step: self.save('best.ckpt', best)
-    else: self.log(f'the best model so far (metric {self.metric:.4f}, step {self.best_step}) is not in {path}, and so not in the new folder')
+    except CheckpointError as e: best = dict(step=None, why=e)
+    if best['step'] == self.best_step: self.save('best.ckpt', best)
+    else: self.log(f'the best model so far (metric {self.metric:.4f}, step {self.best_step}) is not in {path}' + (f" ({best['why']})" if 'why' in best else ''))
 
 # %% ../nbs/30_runner.ipynb #6807565d
 def find_state(cfg)->tuple: # (path, state, list of what to say); path and state are None where there is nothing to go on from
@@ -304,7 +304,13 @@ def own_callbacks(cfg)->list: # of `Callback`
     "The callbacks that a configuration asks for"
     return [StopOnSignal(), StopFile(), GuardLoss(cfg.max_bad_steps), *([EMA(cfg.ema)] if cfg.ema else []), *([EarlyStop(cfg.patience)] if cfg.patience else [])]
 
-# %% ../nbs/30_runner.ipynb #e6a6413d
+# %% ../nbs/30_runner.ipynb #0f775491
+@patch
+def summed(self:Runner, numbers)->torch.Tensor:
+    "A tensor summed over devices, in place; Fabric's `all_reduce` would make every device wait for the last"
+    torch.distributed.all_reduce(numbers)
+    return numbers
+
 @patch
 def parts(self:Runner, batch)->list: # of (batch, whether it is the last)
     "A device's batch, cut into `cfg.accumulate` parts"
@@ -313,7 +319,7 @@ def parts(self:Runner, batch)->list: # of (batch, whether it is the last)
     totals = self.network.totals(batch)
     if devices > 1:
         numbers = [totals['images'], *totals['angle'], *totals.get('seg', []), bool(self.stopping)]
-        images, *sums, self.asked = self.fabric.all_reduce(torch.stack([torch.as_tensor(v, dtype=torch.float64, device=self.fabric.device) for v in numbers]), reduce_op='sum')
+        images, *sums, self.asked = self.summed(torch.stack([torch.as_tensor(v, dtype=torch.float64, device=self.fabric.device) for v in numbers]))
         levels = len(totals['angle'])
         totals = dict(images=images, angle=sums[:levels], seg=sums[levels:])
     cut = split_batch(batch, n)
@@ -325,7 +331,7 @@ def whole(self:Runner, outputs)->dict:
     if len(outputs) == 1 and self.fabric.world_size == 1: return outputs[0]
     names = list(outputs[0]['loss_status'])
     summed = torch.stack([torch.stack([o['loss_status'][k].double() for k in names]) for o in outputs]).sum(0)
-    if self.fabric.world_size > 1: summed = self.fabric.all_reduce(summed, reduce_op='sum')
+    if self.fabric.world_size > 1: summed = self.summed(summed)
     status = dict(zip(names, summed))
     return dict(loss=status['loss'], loss_status=status)
 
@@ -367,12 +373,12 @@ def train_epoch(self:Runner, train_loader):
         announce(self.callbacks, 'after_step', self, batch, output)
         end = time.perf_counter()
 
-# %% ../nbs/30_runner.ipynb #a7b4aef0
+# %% ../nbs/30_runner.ipynb #4ea07e82
 @patch
 def should_stop(self:Runner, now=False)->bool:
     "Whether any process has been asked to stop; the same answer on all"
     if self.fabric.world_size == 1: return bool(self.stopping)
-    if now: self.asked = self.fabric.all_reduce(torch.tensor(float(bool(self.stopping)), device=self.fabric.device), reduce_op='sum')
+    if now: self.asked = self.summed(torch.tensor(float(bool(self.stopping)), device=self.fabric.device))
     if self.asked > 0: self.stop('another process was asked to')
     return bool(self.asked > 0)
 
@@ -408,7 +414,7 @@ def train(self:Runner):
     except Exception as e: self.rescue(e)
     finally: announce(self.callbacks, 'after_train', self)
 
-# %% ../nbs/30_runner.ipynb #4edc81e9
+# %% ../nbs/30_runner.ipynb #0ef52ecd
 @patch
 def rescue(self:Runner, error):
     "Save what is whole, and raise the error"
@@ -419,6 +425,7 @@ def rescue(self:Runner, error):
         except (ValueError, OSError) as e: self.log(f'{e}')
     if (work_dir/'last.ckpt').exists(): self.log(f'an error ended training at step {self.recorder.step}; go on with resume_from={work_dir}')
     if 'DataLoader worker' in said: raise ChildProcessError(f"step {self.recorder.step}: a process that reads images died ({said.split('. ')[0]}); where memory is short, take fewer workers") from error
+    if self.fabric.world_size > 1 and ('by peer' in said or 'NCCL' in said): raise ConnectionError(f"process {self.fabric.global_rank} lost another at step {self.recorder.step}, whose error is above or in its own output ({said[:200]})") from error
     if gone: raise FileNotFoundError(f"{work_dir} has vanished while training wrote to it ({said}); what was trained is saved there again") from error
     raise error
 
