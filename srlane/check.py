@@ -123,7 +123,7 @@ def probe(path,         # image file
     thumb = cv2.resize(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY), (16, 9), interpolation=cv2.INTER_AREA) if decode else None
     return Photo(size or img.shape[1::-1], (n, hashlib.blake2b(head + tail, digest_size=12).digest()), thumb)
 
-# %% ../nbs/42_check.ipynb #c1b3b911
+# %% ../nbs/42_check.ipynb #bf77bbec
 def check_lane(points, # (n, 2) x, y in pixels of the original image, as written
                geometry:ImageGeometry, # of this image
                least:int=2, # points that training needs
@@ -134,9 +134,9 @@ def check_lane(points, # (n, 2) x, y in pixels of the original image, as written
     if len(p) and not np.abs(p).max() < 1e5: return [('absurd number', f'coordinate {p.flat[np.argmax(np.abs(np.nan_to_num(p, nan=np.inf)))]:g}', 0.)], rows
     step = np.diff(p, axis=0)
     if (n := int((step == 0).all(1).sum())): say('point twice', f'{n} of {len(p)} points equal the one before', n)
-    if len(np.unique(p, axis=0)) < least: return found + [('too few points', f'{len(np.unique(p, axis=0))} points', 0.)], rows
+    if (n := len(set(map(tuple, p.tolist())))) < least: return found + [('too few points', f'{n} points', 0.)], rows
     out = np.maximum(np.maximum(-p, p - [w, h]).max(1), 0)
-    if not clip_polyline(p, w, h): return found + [('outside the image', f'{out.min():.0f} px away from it', out.min())], rows
+    if (out > 0).all() and not clip_polyline(p, w, h): return found + [('outside the image', f'{out.min():.0f} px away from it', out.min())], rows
     if out.max() > 0: say('leaves the image', f'{(out > 0).sum()} of {len(p)} points outside, up to {out.max():.0f} px', out.max())
     if p[:,1].max() <= geometry.cut_height: return found + [('above the crop', f'ends at y = {p[:,1].max():.0f}, the crop is at {geometry.cut_height}', geometry.cut_height - p[:,1].max())], rows
     up = p[:,1]*(1 if p[-1,1] > p[0,1] else -1)
