@@ -79,7 +79,7 @@ def tick_text(v)->str:
     digits, power = f'{v:.1e}'.split('e')
     return f"{digits.removesuffix('.0')}e{int(power)}"
 
-# %% ../nbs/39a_curves.ipynb #11985985
+# %% ../nbs/39a_curves.ipynb #caf493f5
 def span(panel)->tuple: # x low, x high, y low, y high; None where there is nothing to see
     "What the axes cover"
     xs, ys = (np.concatenate([a for a in arrays if len(a)] or [np.zeros(0)]) for arrays in ([o.x for o in panel.lines], [o.y for o in panel.lines]))
@@ -99,7 +99,9 @@ def chart(panel, width:int=300, height:int=190)->str: # SVG
         if x + w > width - 40: rows, x = rows + 1, 0.
         legend.append((o, x, rows))
         x += w
-    left, right, top, bottom = 38, width - 8, 24 + 14*(rows + 1 if legend else 0), height - 18
+    box = span(panel)
+    left = 12 + 6*max(len(tick_text(v)) for v in ticks(*box[2:], log=panel.log)) if box else 30
+    right, top, bottom = width - 8, 24 + 14*(rows + 1 if legend else 0), height - 18
     color = lambda o: 'currentColor' if o.style is None else colors[o.style%len(colors)]
     dash = lambda o: '' if o.style is None or o.dots else dashes[o.style%len(dashes)]
     stroke = lambda o: f'fill="none" stroke="{color(o)}" stroke-width="{o.width}" stroke-opacity="{o.opacity}"' + (f' stroke-dasharray="{dash(o)}"' if dash(o) else '')
@@ -108,7 +110,6 @@ def chart(panel, width:int=300, height:int=190)->str: # SVG
     for o, x, row in legend:
         y = 28 + 14*row
         out += [f'<path d="M{left + x:.0f} {y - 3}h16" {stroke(o)}/>', text(left + x + 19, y, o.name)]
-    box = span(panel)
     if box is None: out.append(text((left + right)/2, (top + bottom)/2, 'nothing yet', 'text-anchor="middle" opacity=".7"'))
     else:
         x0, x1, y0, y1 = box
@@ -132,7 +133,7 @@ def charts(panels)->str: # HTML
     "Panels side by side, as many as fit"
     return f'<div style="display:flex;flex-wrap:wrap;gap:4px 12px;color:var(--jp-content-font-color1,inherit)">{"".join(map(chart, panels))}</div>'
 
-# %% ../nbs/39a_curves.ipynb #c877e4fe
+# %% ../nbs/39a_curves.ipynb #d320046d
 def draw(panel, ax):
     "A panel on matplotlib's axes"
     for o in panel.lines:
@@ -163,7 +164,7 @@ def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predic
     if pictures is None and history.picture: pictures = cv2.imread(str(history.picture))[..., ::-1]
     text = '' if table is None else f"validation at step {history.validations[-1]['step']}\n{table}"
     heights = [1.75, 1.75, *([.16*(text.count(chr(10)) + 1) + .1] if text else []), *([6.2*pictures.shape[0]/pictures.shape[1] + .1] if pictures is not None else [])]
-    fig = Figure(figsize=(6.2, sum(heights) + .45*len(heights)), layout='constrained')
+    fig = Figure(figsize=(6.2, sum(heights) + 1.1), layout='constrained')
     grid = fig.add_gridspec(len(heights), 2, height_ratios=heights)
     for i, panel in enumerate(panels(history, smooth, log)): draw(panel, fig.add_subplot(grid[i//2, i%2]))
     if text:

@@ -280,7 +280,7 @@ def train(self:Runner,
     monitor = next((c for c in self.callbacks if isinstance(c, Monitor)), None) or Monitor(self, view)
     return monitor.start() if background else monitor.run()
 
-# %% ../nbs/40_monitor.ipynb #deeb5cd0
+# %% ../nbs/40_monitor.ipynb #33ec97de
 def status_html(m:Monitor)->str:
     "Where the run is, and what its time and memory go to"
     h, rec = m.history, m.runner.recorder
@@ -307,7 +307,7 @@ def table_html(m:Monitor)->str:
     "The newest table, small"
     table = m.history.table()
     if table is None: return ''
-    return f'<div style="color:var(--jp-content-font-color1,inherit);font-size:12px;line-height:1.35;overflow-x:auto">{table._repr_html_()}</div>'
+    return f'<div style="color:var(--jp-content-font-color1,inherit);font-size:12px;line-height:1.35;overflow-x:auto">{table._repr_html_().replace("text-align", "padding:1px 9px;text-align")}</div>'
 
 def pictures_html(m:Monitor)->str: return picture_tag(m.pictures).replace('<img ', '<img style="max-width:100%" ') if m.pictures else ''
 

@@ -1,0 +1,225 @@
+"""A person at JupyterLab, played by Playwright in a headless Chromium: the tutorial on training, its buttons, and a reload.
+
+    python tools/browser.py [--keep FOLDER]    --keep: leave light and dark screenshots there
+
+It starts JupyterLab with its defaults on a copy of the tutorial, in a folder of its own, and ends what it started.
+The last line says `passed`, `skipped: why` or the failure.
+"""
+import argparse, io, json, os, re, shutil, subprocess, sys, tempfile, time, urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+tutorial = root/'nbs/tutorials/train_in_a_notebook.ipynb'
+flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
+
+def missing()->str: # why the test cannot run here, or ''
+    "What this machine lacks"
+    lacking = [n for n in ('playwright', 'jupyterlab', 'ipywidgets', 'ipykernel') if find_spec(n) is None]
+    if not chromium(): lacking.append('chromium')
+    return f'no {", ".join(lacking)} here' if lacking else ''
+
+def chromium():
+    "The browser, by any of its names"
+    return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'))), None)
+
+class Lab:
+    "JupyterLab with its defaults on one folder"
+    def __init__(self, folder:Path):
+        self.folder, self.log = folder, open(folder.parent/'lab.log', 'w')
+        home = folder.parent/'home'                    # nobody's own settings
+        env = {**os.environ, 'JUPYTER_CONFIG_DIR': str(home/'config'), 'JUPYTERLAB_SETTINGS_DIR': str(home/'settings'), 'JUPYTERLAB_WORKSPACES_DIR': str(home/'workspaces'),
+               'JUPYTER_RUNTIME_DIR': str(home/'runtime'), 'IPYTHONDIR': str(home/'ipython'), 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(root)}
+        env.pop('IN_TEST', None)
+        self.process = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--port=0', '--ServerApp.port_retries=0', f'--ServerApp.root_dir={folder}'],
+                                        env=env, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT)
+        self.info = self.wait_for(home/'runtime')
+
+    def wait_for(self, runtime, seconds=90):
+        "Address and token of the server, once it answers"
+        end = time.time() + seconds
+        while time.time() < end and self.process.poll() is None:
+            for p in runtime.glob('jpserver-*.json'):
+                try:
+                    info = json.loads(p.read_text())
+                    urllib.request.urlopen(f"{info['url']}api?token={info['token']}", timeout=5)
+                    return info
+                except (OSError, ValueError): pass
+            time.sleep(.3)
+        raise RuntimeError('JupyterLab did not start:\n' + (self.folder.parent/'lab.log').read_text()[-2000:])
+
+    def url(self, name): return f"{self.info['url']}lab/tree/{name}?token={self.info['token']}"
+
+    def close(self):
+        try: urllib.request.urlopen(urllib.request.Request(f"{self.info['url']}api/shutdown?token={self.info['token']}", method='POST', data=b''), timeout=10)
+        except (OSError, AttributeError): self.process.terminate()
+        try: self.process.wait(20)
+        except subprocess.TimeoutExpired: self.process.kill()
+        self.log.close()
+
+def copy_for_test(folder:Path, steps:int)->str: # name of the notebook
+    "The tutorial without outputs, long enough that somebody has to stop it"
+    nb = json.loads(tutorial.read_text(encoding='utf-8'))
+    for c in nb['cells']:
+        if c['cell_type'] == 'code':
+            c['outputs'], c['execution_count'] = [], None
+            c['source'] = re.sub(r'total_iter=128\b', f'total_iter={steps}', ''.join(c['source']))
+    start = next(i for i, c in enumerate(nb['cells']) if 'background=True' in ''.join(c['source']) and c['cell_type'] == 'code')
+    code = lambda s, i: dict(cell_type='code', id=i, metadata={}, outputs=[], execution_count=None, source=s)
+    probe = code("print(json.dumps(dict(deeds=monitor.deeds, status=monitor.status, step=runner.recorder.step, asked=monitor.history.step, "
+                 "last=(runner.recorder.work_dir/'last.ckpt').exists(), validated=runner.validated_step)))", 'probe')
+    nb['cells'] = [*nb['cells'][:start + 1], code('import json', 'imports'), probe]
+    (folder/tutorial.name).write_text(json.dumps(nb), encoding='utf-8')
+    return tutorial.name
+
+class Notebook:
+    "The notebook in the browser"
+    def __init__(self, page, url):
+        self.page = page
+        page.goto(url)
+        page.wait_for_selector('.jp-Notebook .jp-Cell', timeout=90_000)
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"], .jp-Dialog', timeout=90_000)
+        page.wait_for_timeout(2000)
+        if page.locator('.jp-Dialog').count(): page.locator('.jp-Dialog .jp-mod-accept').click()      # which kernel? the one proposed
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000)
+        news = page.locator('.jp-toast-button', has_text='No')
+        if news.count(): news.first.click()
+
+    def run(self, cell, wait=True, timeout=120_000):
+        "Execute a cell by its number"
+        c = self.page.locator('.jp-Notebook .jp-Cell').nth(cell)
+        c.scroll_into_view_if_needed()
+        c.locator('.jp-InputPrompt').click()
+        self.page.keyboard.press('Control+Enter')
+        if wait:
+            self.page.wait_for_function("i => /\\[\\d+\\]/.test(document.querySelectorAll('.jp-Notebook .jp-Cell')[i].querySelector('.jp-InputPrompt').innerText)", arg=cell, timeout=timeout)
+        return c
+
+    def probe(self, cell):
+        "What the kernel says of the run"
+        before = self.page.locator('.jp-Notebook .jp-Cell').nth(cell).locator('.jp-InputPrompt').inner_text()
+        self.run(cell, wait=False)
+        self.page.wait_for_function("([i, before]) => { const p = document.querySelectorAll('.jp-Notebook .jp-Cell')[i].querySelector('.jp-InputPrompt').innerText;"
+                                    " return p != before && /\\d/.test(p) }", arg=[cell, before], timeout=60_000)
+        return json.loads(self.page.locator('.jp-Notebook .jp-Cell').nth(cell).locator('.jp-OutputArea-output').first.inner_text())
+
+    def theme(self, name): # 'JupyterLab Light', 'JupyterLab Dark'
+        page, label = self.page, lambda text: self.page.locator('.lm-Menu-itemLabel', has_text=re.compile(f'^{re.escape(text)}$')).first
+        page.locator('.lm-MenuBar-itemLabel', has_text='Settings').click()
+        label('Theme').click()
+        label(name).click()
+        page.wait_for_function("dark => document.body.dataset.jpThemeLight == (dark ? 'false' : 'true')", arg='Dark' in name, timeout=20_000)
+        page.wait_for_timeout(1000)
+
+    def save(self):
+        self.page.locator('.jp-Notebook .jp-InputPrompt').first.click()
+        self.page.keyboard.press('Control+s')
+
+def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
+    "Everything that a person does"
+    said = []
+    def say(words): said.append(words); print(f'  {words}', flush=True)
+    def check(ok, words):
+        if not ok: raise AssertionError(words)
+        say(words)
+    def shot(file):
+        if not keep: return
+        from PIL import Image
+        for theme in ('Light', 'Dark'):
+            nb.theme(f'JupyterLab {theme}')
+            view.scroll_into_view_if_needed()
+            target = keep/f'{file}_{theme.lower()}.png'
+            img = Image.open(io.BytesIO(output.screenshot())).convert('RGB')
+            img.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, optimize=True)      # of the colours those that are furthest apart: half the size
+            if target.stat().st_size > 150_000: raise AssertionError(f'{target.name} has {target.stat().st_size//1000} kB')
+        nb.theme('JupyterLab Light')
+
+    page.set_viewport_size(dict(width=1100, height=1250))
+    nb = Notebook(page, lab.url(name))
+    codes = [i for i, c in enumerate(json.loads((lab.folder/name).read_text())['cells']) if c['cell_type'] == 'code']
+    *before, start, imports, probe = codes
+    for c in before: nb.run(c)
+    began = time.time()
+    cell = nb.run(start)
+    output = cell.locator('.jp-Cell-outputWrapper')
+    view = cell.locator('[data-srlane=step]')
+    view.wait_for(timeout=60_000)
+    check(time.time() - began < 30, 'the cell returned at once, and the view is there')
+    nb.run(imports)
+
+    step = lambda: int(re.search(r'step (\d+)', view.inner_text())[1])
+    points = lambda: cell.locator('svg polyline').first.get_attribute('points')
+    def moved(at_least=3, seconds=60):
+        first, end = step(), time.time() + seconds
+        while step() < first + at_least and time.time() < end: page.wait_for_timeout(200)
+        return step() >= first + at_least
+    check(moved(4), 'the step counts up')
+    drawn = points()
+    check(moved(3) and points() != drawn, 'the curves move')
+
+    press = lambda label: cell.get_by_role('button', name=label).click()
+    status = lambda words: page.wait_for_function("([i, w]) => document.querySelectorAll('.jp-Notebook .jp-Cell')[i].querySelector('[data-srlane=status]')?.innerText == w",
+                                                 arg=[start, words], timeout=60_000)
+    press('Pause'); status('paused')
+    held = nb.probe(probe)['step']
+    page.wait_for_timeout(1500)
+    check(nb.probe(probe)['step'] == held, f'Pause holds it, at step {held}')
+    press('Validate')
+    page.wait_for_function("i => document.querySelectorAll('.jp-Notebook .jp-Cell')[i].querySelector('.jp-OutputArea table') != null", arg=start, timeout=60_000)
+    check(nb.probe(probe)['validated'] == held, 'Validate validates while it is held, and the table appears')
+    check(cell.locator('img[alt*="labels above"]').count() == 1, 'predictions stand beside their labels')
+    press('Resume'); status('training')
+    check(moved(3), 'Resume goes on')
+    press('Validate'); press('Save')
+    end = time.time() + 60
+    while time.time() < end and not {'validate', 'save'} <= {d[0] for d in nb.probe(probe)['deeds'][2:]}: page.wait_for_timeout(500)
+    check(moved(12), 'it goes on after Validate and Save')
+    shot('monitor_live')
+    press('Stop')
+    page.wait_for_function("i => { const c = document.querySelectorAll('.jp-Notebook .jp-Cell')[i]; return !c.querySelector('[data-srlane=step]') && c.querySelector('.jp-RenderedImage img') }",
+                           arg=start, timeout=60_000)
+    end = nb.probe(probe)
+    late = {what: done - asked for what, asked, done in end['deeds']}
+    check(end['status'] == 'stopped' and all(v <= 2 for v in late.values()), f'stopped; steps from asking to doing: {late}')
+    check(end['last'], 'last.ckpt is there')
+    check(cell.locator('button').count() == 0, 'one static picture has replaced the live view')
+    view = cell.locator('.jp-RenderedImage img')
+    shot('monitor_static')
+
+    nb.save()
+    page.wait_for_timeout(2000)
+    saved = [o for c in json.loads((lab.folder/name).read_text())['cells'] for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]
+    check(len(saved) == 1 and saved[0]['metadata']['image/png']['alt'], 'the picture and its alternative text are in the saved file')
+    page.reload()
+    page.wait_for_selector('.jp-Notebook .jp-RenderedImage img', timeout=90_000)
+    check(page.locator('.jp-Notebook .jp-Cell').nth(start).locator('.jp-RenderedImage img').evaluate('i => i.complete && i.naturalWidth > 300'), 'after a reload it is still there')
+    return said
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--keep', type=Path, help='folder for the screenshots'); p.add_argument('--steps', type=int, default=4000, help='steps of the run that is stopped')
+    a = p.parse_args()
+    if why := missing():
+        print(f'skipped: {why}')
+        return 0
+    from playwright.sync_api import sync_playwright
+    if a.keep: a.keep.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='srlane-', ignore_cleanup_errors=True) as tmp:
+        folder = Path(tmp)/'notebooks'
+        folder.mkdir()
+        name = copy_for_test(folder, a.steps)
+        lab = Lab(folder)
+        try:
+            with sync_playwright() as pw:
+                browser = pw.chromium.launch(executable_path=chromium(), args=flags)
+                page = browser.new_page()
+                try: scenario(page, lab, name, a.keep)
+                except Exception:
+                    if a.keep: page.screenshot(path=str(a.keep/'failed.png'))
+                    raise
+                finally: browser.close()
+        finally: lab.close()
+    print('passed')
+    return 0
+
+if __name__ == '__main__': sys.exit(main())
