@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 FLAGS  ?=
 
-.PHONY: help env demo test notebooks export readme docs hooks clean
+.PHONY: help env demo test stress notebooks export readme docs hooks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,9 @@ demo: env ## made-up roads, training, validation, pictures (ARGS="…" is passed
 
 test: env ## every check; ARGS="docs wheel" runs only those groups, FLAGS=slow the slow cells too
 	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
+
+stress: env ## trainings killed, starved, spoilt and spread over processes, in full (ARGS="kills" runs that group)
+	$(BIN)/python tools/stress.py $(ARGS)
 
 notebooks: env ## run notebooks and save their outputs (all, or ARGS="30_runner")
 	$(BIN)/python tools/notebooks.py run $(ARGS)

@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: notebooks export docs wheel bench (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: notebooks export docs wheel faults bench (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -179,6 +179,13 @@ def check_wheel(tally:Tally):
         tally.attempt('wheel: every module imports, without nbdev, and none imports what is heavy', modules)
         if 'srlane.cli' in names: tally.attempt('wheel: `srlane --help` works', lambda: [] if 'train' in run(py.with_name('srlane'), '--help', cwd=tmp, env=dict(PYTHONPATH='')) else ['no `train` in its help'])
 
+# --- Fault injection
+
+def check_faults(tally:Tally):
+    "`tools/stress.py` in its short form; `make stress` runs it whole"
+    import stress
+    for name in stress.groups: tally.attempt(f'faults: {name}', lambda: run(sys.executable, 'tools/stress.py', '--quick', name) and [])
+
 # --- Benchmarks
 
 def check_bench(tally:Tally):
@@ -190,7 +197,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    groups = dict(export=check_export, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, bench=check_bench)
+    groups = dict(export=check_export, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, bench=check_bench)
     if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
     for name in args.groups or groups:
         try: groups[name](tally)

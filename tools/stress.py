@@ -5,7 +5,8 @@
 Everything happens on made-up roads in a temporary folder, with the network of the preset `demo`, on the processor.
 `--quick` is what `make test` does: fewer kills, fewer ways to start processes.
 """
-import argparse, io, json, os, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+import argparse, io, os, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class At(Callback):
 def child(f, *args, log:Path):
     "Start `f` in a process of its own, in a session of its own, whose output goes to a file; it shares what was imported"
     def run():
-        os.setsid()
+        os.setsid()                                # what is sent to the session reaches its data workers too, and nobody else
         with open(log, 'ab') as out: os.dup2(out.fileno(), 1); os.dup2(out.fileno(), 2)
         sys.stdout, sys.stderr = open(1, 'w', buffering=1, closefd=False), open(2, 'w', buffering=1, closefd=False)
         try: code = f(*args)
@@ -369,8 +370,10 @@ def devices(root:Path, quick:bool)->list:
     roads, problems, one = make_roads(root/'roads'), [], {}
     more = dict(total_iter=6 if quick else 20, batch_size=8, freeze_bn='true', seg_loss_weight=.5, frame_filter=.01, eval_ep=100, log_interval=2, **{'test_parameters.conf_threshold': 0.})
     runs = [('1', '', dict(gpus=1)), ('2 processes', '', dict(gpus=2)), ('2 processes, 2 parts', '', dict(gpus=2, accumulate=2))]
-    if not quick: runs += [('4 processes', '', dict(gpus=4)), ('1 process, 4 parts', '', dict(accumulate=4)), ('torchrun', 'torchrun', {}), ('fabric run', 'fabric run', {}), ('two nodes', 'two nodes', {}),
+    if not quick: runs += [('4 processes', '', dict(gpus=4)), ('1 process, 4 parts', '', dict(accumulate=4)), ('torchrun', 'torchrun', {}), ('two nodes', 'two nodes', {}),
                            ('2 processes, 4 data workers', '', dict(gpus=2, workers=4))]
+    if not quick and find_spec('click'): runs.append(('fabric run', 'fabric run', {}))
+    elif not quick: print('`fabric run` needs the package click, which is not there: not tried')
     plan = [('64-true', *r) for r in runs] + [('32-true', *r) for r in runs[:4] if not quick and 'parts' not in r[0]]
     print(f"{'precision':10}{'':30}{'losses':>12}{'weights':>12}   largest difference to one process; of {more['total_iter']} losses, relative, and of the weights")
     for precision, name, how, extra in plan:
