@@ -287,7 +287,7 @@ def draw_sketch(self:Interpretation, img, i, proposals=True, angles=True): # (h,
         centre, half = np.stack([x + .5, y + .5], -1), .38*np.stack([np.cos(t), -np.sin(t)], -1)
         for a, b in zip(here(((centre - half)*cell).reshape(-1, 2)), here(((centre + half)*cell).reshape(-1, 2))): cv2.line(img, tuple(map(int, a)), tuple(map(int, b)), (240, 228, 66), 2, cv2.LINE_AA, 4)
 
-# %% ../nbs/41_interpret.ipynb #a2f51745
+# %% ../nbs/41_interpret.ipynb #b85bf876
 class Sweep:
     "F1 over confidence and suppression distance"
     def __init__(self,
@@ -322,13 +322,13 @@ def plot(self:Sweep)->Picture:
 
 @patch
 def sweep(self:Interpretation,
-          confidences=np.arange(.05, .96, .05),  # to try; not below what `from_runner` kept
+          confidences=None,    # to try, not below what `from_runner` kept; 0.05, 0.10 … 0.95 where None
           distances=None,      # of the suppression, pixels of the network's image; from 0.4 to 1.6 times the present one where None
          )->Sweep:
     "Try pairs of thresholds on the kept rows"
     if self.outputs is None or self.network is None: raise ValueError('a sweep needs the raw rows and the network: Interpretation.from_runner(runner)')
     head, dataset, cache = self.network.roi_head, self.dataset, {}
-    confidences = sorted(float(c) for c in confidences)
+    confidences = sorted(float(c) for c in (np.arange(1, 20)/20 if confidences is None else confidences))
     distances = [head.nms_thres*k for k in (.4, .7, 1, 1.3, 1.6)] if distances is None else list(distances)
     prob = self.outputs[..., :2].softmax(-1)[..., 1]
     geometries = [dataset.geometry.with_size(*size) for size in self.sizes]
