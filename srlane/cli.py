@@ -35,14 +35,11 @@ def validate(args):
     if not cfg.load_from: raise ValueError('validate needs weights: give --load_from FILE')
     Runner(cfg).validate(args.split)
 
-# %% ../nbs/60_cli.ipynb #a700df0e
+# %% ../nbs/60_cli.ipynb #2c818d06
 def check(args):
     "Look for missing files, malformed labels, lanes that the network cannot represent"
-    from srlane.check import check_dataset
-    found = check_dataset(_config(args), args.decode, args.processes)
-    print(found)
-    if args.report: print(f'report with pictures: {found.save(args.report)}')
-    if not found.ok: raise SystemExit(1)
+    from srlane.check import report_check
+    if report_check(_config(args), args.report, args.decode): raise SystemExit(1)
 
 # %% ../nbs/60_cli.ipynb #f34c77b9
 def synth(args):
@@ -89,7 +86,7 @@ def evaluate(args):
     if args.json: score.to_json(args.json)
     if args.csv: score.to_csv(args.csv)
 
-# %% ../nbs/60_cli.ipynb #c7f5460f
+# %% ../nbs/60_cli.ipynb #0077cacb
 class _Format(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter): "Keeps the line breaks, shows the defaults"
 
 def _run_options(p):
@@ -136,7 +133,6 @@ def build_parser()->argparse.ArgumentParser:
     p = add('check', check, 'look for faults in a data set before training on it')
     p.add_argument('config', metavar='CONFIG', help='as for train')
     p.add_argument('--decode', action='store_true', help='decode every image: slow, and finds near-duplicates too')
-    p.add_argument('--processes', type=int, help='one a core where not given; 0: this one')
     p.add_argument('--report', metavar='FILE', help='write an HTML page with the worst examples')
     _run_options(p)
 
