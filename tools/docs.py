@@ -51,9 +51,11 @@ def symbols()->dict: # `models.neck.html` -> {`srlane.models.neck.ChannelMapper.
             if not re.search(r'(^|\.)_(?!_)', name): pages.setdefault(page, {})[name] = anchor
     return pages
 
-def relative(text:str)->str: # the same text, with links between pages relative and by the pages' names
+def relative(text:str,
+             up:str='', # the way from the page to the site's top: '../' for a page in a folder
+            )->str:     # the same text, with links between pages relative and by the pages' names
     "Make nbdev's absolute links to the site relative; a link to a notebook loses the notebook's number"
-    text = text.replace(site_url, '')
+    text = text.replace(site_url, up)
     return re.sub(r'(?<=[("\s])(\d+[a-zA-Z0-9]*_[\w.]+)(?=\.ipynb)', lambda m: page_name(m[1] + '.ipynb')[:-len('.ipynb')], text)
 
 def anchored(md:str,       # what `show_doc` wrote
@@ -76,12 +78,15 @@ def stage(proc:Path, # nbdev's processed notebooks
         if src.suffix not in {'.ipynb', '.yml', '.css', '.png', '.svg', '.gif', '.jpg', '.md', '.qmd'}: continue
         to = dest/src.relative_to(proc).with_name(page_name(src.name) if src.suffix == '.ipynb' else src.name)
         to.parent.mkdir(parents=True, exist_ok=True)
-        if src.suffix == '.ipynb': to.write_text(json.dumps(staged(json.loads(src.read_text(encoding='utf-8')), index.get(to.with_suffix('.html').name, {}))), encoding='utf-8')
+        if src.suffix == '.ipynb':
+            nb = staged(json.loads(src.read_text(encoding='utf-8')), index.get(to.with_suffix('.html').name, {}), '../'*(len(to.relative_to(dest).parts) - 1))
+            to.write_text(json.dumps(nb), encoding='utf-8')
         elif src.name == '_quarto.yml': to.write_text(relative(src.read_text(encoding='utf-8')), encoding='utf-8')
         else: shutil.copy2(src, to)
 
 def staged(nb:dict,    # a processed notebook
            names:dict, # name -> anchor of what it documents
+           up:str='',  # as for `relative`
           )->dict:
     "A processed notebook with its links and anchors as the site needs them"
     if nb['cells'][0]['cell_type'] == 'raw': nb['cells'][0]['source'] = re.sub(r'^output-file:.*\n', '', ''.join(nb['cells'][0]['source']), flags=re.M)
@@ -90,10 +95,10 @@ def staged(nb:dict,    # a processed notebook
     shown = {m.lower() for t in texts for m in re.findall(r'^#{2,4} (\S+)$', t, re.M)}
     for o, t in zip(docs, texts): o['data']['text/markdown'] = anchored(t, [a for a in names.values() if a not in shown])
     for c in nb['cells']:
-        if c['cell_type'] == 'markdown': c['source'] = relative(''.join(c['source']))
+        if c['cell_type'] == 'markdown': c['source'] = relative(''.join(c['source']), up)
         for o in c.get('outputs', []):
             for k, v in o.get('data', {}).items():
-                if k in ('text/markdown', 'text/html'): o['data'][k] = relative(''.join(v))
+                if k in ('text/markdown', 'text/html'): o['data'][k] = relative(''.join(v), up)
     return nb
 
 def build(out:Path=cfg.doc_path # folder of the site, replaced as a whole
@@ -174,23 +179,24 @@ def check_names(site:Path, index:dict)->list:
 def check_outputs(proc:Path)->list:
     "No processed notebook shows an error where its documentation should be"
     out = []
-    for p in sorted(proc.glob('*.ipynb')):
+    for p in sorted(proc.rglob('*.ipynb')):
         for i, c in enumerate(json.loads(p.read_text(encoding='utf-8'))['cells']):
             if any(o['output_type'] == 'error' for o in c.get('outputs', [])): out.append(f'{p.name}, cell {i}: an error for an output: {"".join(c["source"])[:80]!r}')
     return out
 
 def check_sidebar(config:Path=root/'_quarto.yml')->list:
-    "The sidebar has every notebook, in reading order"
+    "The sidebar has every notebook: the modules in reading order, then the tutorials"
     def hrefs(items):
         for o in items:
             if isinstance(o, str): yield o
             elif 'contents' in o: yield from hrefs(o['contents'])
             else: yield o['href']
     listed = [h for h in hrefs(yaml.safe_load(config.read_text(encoding='utf-8'))['website']['sidebar']['contents'])]
-    here = ['index.ipynb'] + sorted(p.name for p in nbs.glob('*.ipynb') if p.name[0] not in '_.' and p.name != 'index.ipynb')
+    modules = ['index.ipynb'] + sorted(p.name for p in nbs.glob('*.ipynb') if p.name[0] not in '_.' and p.name != 'index.ipynb')
+    here = modules + [f'tutorials/{p.name}' for p in (nbs/'tutorials').glob('*.ipynb')]
     out  = [f'_quarto.yml: the sidebar has {h}, which is not in nbs/' for h in listed if h not in here]
     out += [f'_quarto.yml: the sidebar lacks {h}' for h in here if h not in listed]
-    if not out and listed != here: out.append('_quarto.yml: the sidebar is not in reading order')
+    if not out and listed[:len(modules)] != modules: out.append('_quarto.yml: the sidebar is not in reading order')
     return out
 
 def check(site:Path=cfg.doc_path)->dict: # what was checked -> problems
