@@ -80,7 +80,7 @@ def build_fabric(cfg, loggers=(), strategy=None):
     nodes = int(os.environ.get('GROUP_WORLD_SIZE') or os.environ.get('SLURM_NNODES') or 1)   # machines, as torchrun or Slurm counts them
     return Fabric(plugins=[precision], loggers=list(loggers), num_nodes=nodes, **asked), said
 
-# %% ../nbs/30_runner.ipynb #bbeede2e
+# %% ../nbs/30_runner.ipynb #dbc76e8c
 class Runner:
     "Trains and validates the network that `cfg` describes"
     def __init__(self,
@@ -100,7 +100,7 @@ class Runner:
         self.scheduler = build_scheduler(cfg, self.optimizer)
         if fabric is None:
             fabric, changed = build_fabric(cfg, self.recorder.loggers)
-            fabric.launch()
+            if 'LT_CLI_USED' not in os.environ: fabric.launch()      # `fabric run` has done that
             said += changed
         self.fabric = fabric
         self.recorder.share(fabric)

@@ -349,7 +349,7 @@ def started(how, arguments)->list: # of commands that together are one training
     "Commands that start a training on several processes"
     port = free_port()
     if how == 'torchrun': return [torchrun('--nproc_per_node=2', f'--master_port={port}', *arguments)]
-    if how == 'fabric run': return [[sys.executable, '-m', 'lightning.fabric.cli', 'run', '--accelerator=cpu', '--devices=2', f'--main-port={port}', *arguments]]
+    if how == 'fabric run': return [[sys.executable, '-m', 'lightning.fabric.cli', '--accelerator=cpu', '--devices=2', f'--main-port={port}', *arguments]]
     if how == 'two nodes': return [torchrun('--nnodes=2', f'--node_rank={i}', '--nproc_per_node=1', '--master_addr=127.0.0.1', f'--master_port={port}', *arguments) for i in (0, 1)]
     return [[sys.executable, *arguments]]
 
