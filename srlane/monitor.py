@@ -90,7 +90,7 @@ class Monitor(Callback):
             if not self.complained: self.runner.log(f'the view is off, training goes on: {type(e).__name__}: {e}')
             self.complained = True
 
-# %% ../nbs/40_monitor.ipynb #9a29d549
+# %% ../nbs/40_monitor.ipynb #1ae0435d
 @patch
 def before_train(self:Monitor, runner):
     rec = runner.recorder
@@ -152,7 +152,7 @@ def show(self:Monitor, status=None):
     try: self.safely(self.draw)
     finally: self.drawing.release()
     now = time.perf_counter()
-    self.next = now + max(self.interval, 100*(now - start))
+    self.next = now + max(self.interval, 150*(now - start))
 
 @patch
 def draw(self:Monitor):

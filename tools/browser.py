@@ -63,7 +63,7 @@ def copy_for_test(folder:Path, steps:int)->str: # name of the notebook
     for c in nb['cells']:
         if c['cell_type'] == 'code':
             c['outputs'], c['execution_count'] = [], None
-            c['source'] = re.sub(r'total_iter=128\b', f'total_iter={steps}', ''.join(c['source']))
+            c['source'] = re.sub(r'total_iter=144\b', f'total_iter={steps}', ''.join(c['source']))
     start = next(i for i, c in enumerate(nb['cells']) if 'background=True' in ''.join(c['source']) and c['cell_type'] == 'code')
     code = lambda s, i: dict(cell_type='code', id=i, metadata={}, outputs=[], execution_count=None, source=s)
     probe = code("print(json.dumps(dict(deeds=monitor.deeds, status=monitor.status, step=runner.recorder.step, asked=monitor.history.step, "
@@ -173,7 +173,7 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     press('Validate'); press('Save')
     end = time.time() + 60
     while time.time() < end and not {'validate', 'save'} <= {d[0] for d in nb.probe(probe)['deeds'][2:]}: page.wait_for_timeout(500)
-    check(moved(12), 'it goes on after Validate and Save')
+    check(moved(100 if keep else 5, 120), 'it goes on after Validate and Save')
     shot('monitor_live')
     press('Stop')
     page.wait_for_function("i => { const c = document.querySelectorAll('.jp-Notebook .jp-Cell')[i]; return !c.querySelector('[data-srlane=step]') && c.querySelector('.jp-RenderedImage img') }",

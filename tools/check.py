@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: notebooks export docs wheel faults bench (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: notebooks export docs wheel faults bench browser (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -193,11 +193,19 @@ def check_bench(tally:Tally):
     for p in sorted((root/'bench').glob('*.py')):
         if '--quick' in p.read_text(encoding='utf-8'): tally.attempt(f'bench: {p.name} --quick runs', lambda: run(sys.executable, p, '--quick', env=dict(OMP_NUM_THREADS='1')) and [])
 
+# --- A person at JupyterLab
+
+def check_browser(tally:Tally):
+    "Start, hold, validate, save, stop and reload a training in a real browser, where there is one"
+    import browser
+    if why := browser.missing(): return tally.skip('browser: a training in JupyterLab', why)
+    tally.attempt('browser: a training in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    groups = dict(export=check_export, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, bench=check_bench)
+    groups = dict(export=check_export, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, bench=check_bench, browser=check_browser)
     if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
     for name in args.groups or groups:
         try: groups[name](tally)
