@@ -68,7 +68,9 @@ def copy_for_test(folder:Path, steps:int)->str: # name of the notebook
     code = lambda s, i: dict(cell_type='code', id=i, metadata={}, outputs=[], execution_count=None, source=s)
     probe = code("print(json.dumps(dict(deeds=monitor.deeds, status=monitor.status, step=runner.recorder.step, asked=monitor.history.step, "
                  "last=(runner.recorder.work_dir/'last.ckpt').exists(), validated=runner.validated_step)))", 'probe')
-    nb['cells'] = [*nb['cells'][:start + 1], code('import json', 'imports'), probe]
+    here = code("again = Runner(load_config('demo', *settings, 'total_iter=4000'))\nagain.train()", 'here')
+    ended = code("print(json.dumps(dict(why=again.stopping, step=again.recorder.step, last=(again.recorder.work_dir/'last.ckpt').exists())))", 'ended')
+    nb['cells'] = [*nb['cells'][:start + 1], code('import json', 'imports'), probe, here, ended]
     (folder/tutorial.name).write_text(json.dumps(nb), encoding='utf-8')
     return tutorial.name
 
@@ -137,7 +139,7 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     page.set_viewport_size(dict(width=1100, height=1250))
     nb = Notebook(page, lab.url(name))
     codes = [i for i, c in enumerate(json.loads((lab.folder/name).read_text())['cells']) if c['cell_type'] == 'code']
-    *before, start, imports, probe = codes
+    *before, start, imports, probe, here, ended = codes
     for c in before: nb.run(c)
     began = time.time()
     cell = nb.run(start)
@@ -186,10 +188,20 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     view = cell.locator('.jp-RenderedImage img')
     shot('monitor_static')
 
+    cell = nb.run(here, wait=False)
+    view = cell.locator('[data-srlane=step]')
+    view.wait_for(timeout=60_000)
+    check(moved(4) and cell.locator('.jp-OutputArea button').count() == 0, 'without background=True the cell shows the same view as it runs, without buttons')
+    page.locator('[data-command="notebook:interrupt-kernel"], [title*="nterrupt"]').first.click()
+    page.wait_for_function("i => { const c = document.querySelectorAll('.jp-Notebook .jp-Cell')[i]; return /\\d/.test(c.querySelector('.jp-InputPrompt').innerText) && c.querySelector('.jp-RenderedImage img') }",
+                           arg=here, timeout=60_000)
+    end = nb.probe(ended)
+    check(end['why'] == 'SIGINT' and end['last'] and 'KeyboardInterrupt' not in cell.inner_text(), f"interrupting the kernel stops it at step {end['step']} with everything saved, and leaves the picture")
+
     nb.save()
     page.wait_for_timeout(2000)
     saved = [o for c in json.loads((lab.folder/name).read_text())['cells'] for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]
-    check(len(saved) == 1 and saved[0]['metadata']['image/png']['alt'], 'the picture and its alternative text are in the saved file')
+    check(len(saved) == 2 and all(o['metadata']['image/png']['alt'] for o in saved), 'the pictures and their alternative texts are in the saved file')
     page.reload()
     page.wait_for_selector('.jp-Notebook .jp-RenderedImage img', timeout=90_000)
     check(page.locator('.jp-Notebook .jp-Cell').nth(start).locator('.jp-RenderedImage img').evaluate('i => i.complete && i.naturalWidth > 300'), 'after a reload it is still there')
