@@ -5,6 +5,7 @@
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
 import argparse, json, os, re, shutil, subprocess, sys, tempfile, time, traceback, venv, zipfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -184,7 +185,12 @@ def check_wheel(tally:Tally):
 def check_faults(tally:Tally):
     "`tools/stress.py` in its short form; `make stress` runs it whole"
     import stress
-    for name in stress.groups: tally.attempt(f'faults: {name}', lambda: run(sys.executable, 'tools/stress.py', '--quick', name) and [])
+    def attempt(name):
+        start = time.time()
+        try: return name, [] if run(sys.executable, 'tools/stress.py', '--quick', name) else ['it said nothing'], time.time() - start
+        except RuntimeError as e: return name, [str(e)], time.time() - start
+    with ThreadPoolExecutor(os.cpu_count() or 1) as ex:    # each waits most of its time
+        for name, problems, secs in ex.map(attempt, stress.groups): tally(f'faults: {name}', problems, secs)
 
 # --- Benchmarks
 
