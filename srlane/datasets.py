@@ -7,8 +7,8 @@ __all__ = ['log', 'Entry', 'DataError', 'present', 'LaneDataset', 'CULane', 'TuS
            'to_tensor', 'frame_differences', 'cache_folders', 'cached_differences', 'EpochSampler', 'collate',
            'init_worker', 'lane_loader', 'build_dataset', 'build_dataloader', 'write_files']
 
-# %% ../nbs/07_datasets.ipynb #c604c756
-import hashlib, json, logging, os, signal, sys, tempfile, zipfile
+# %% ../nbs/07_datasets.ipynb #4f7a9b0b
+import hashlib, json, logging, os, signal, sys, tempfile, threading, zipfile
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -367,10 +367,17 @@ def collate(samples, # list of samples
     whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'gt_lane') if k in samples[0]}
     return {**whole, **levels, 'meta': [s['meta'] for s in samples]}
 
-# %% ../nbs/07_datasets.ipynb #4c89b0a3
+# %% ../nbs/07_datasets.ipynb #52365437
+def _wait_for_parent():
+    "End at a SIGTERM of the process that trains; one from elsewhere, as a scheduler sends it to all processes, is not meant for a worker"
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid(): pass
+    os._exit(0)
+
 def init_worker(worker:int): # its number
-    "One thread per worker process; the process that trains decides when it ends, not a scheduler's SIGTERM to all"
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    "One thread per worker process; the process that trains decides when it ends"
+    if hasattr(signal, 'sigwaitinfo'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
