@@ -86,12 +86,13 @@ def evaluate(args):
     if args.json: score.to_json(args.json)
     if args.csv: score.to_csv(args.csv)
 
-# %% ../nbs/60_cli.ipynb #0077cacb
+# %% ../nbs/60_cli.ipynb #2c830a33
 class _Format(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter): "Keeps the line breaks, shows the defaults"
 
 def _run_options(p):
     "What training and validating have in common"
-    p.add_argument('overrides', nargs='*', metavar='key=value', help='settings that win over the configuration, e.g. optimizer.lr=1e-3 total_iter=1000')
+    p.add_argument('overrides', nargs='*', metavar='key=value', help='settings that win over the configuration, e.g. optimizer.lr=1e-3 total_iter=1000; '
+                   'resume_from=auto goes on from the newest checkpoint in work_dirs, resume_from=FOLDER from that of a run')
     p.add_argument('--load_from', metavar='FILE', help='weights to begin with')
     p.add_argument('--view', action='store_true', help='draw the predicted lanes into the run\'s folder while validating')
     p.add_argument('--work_dirs', metavar='DIR', help='parent of the run\'s folder (the configuration\'s where not given)')

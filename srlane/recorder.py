@@ -48,7 +48,7 @@ class SmoothedValue:
         return self._total/self._count if self._count else float('nan')
     def __repr__(self): return f'{self.median:.4f} ({self.global_average:.4f})'
 
-# %% ../nbs/20_recorder.ipynb #2c3d64f1
+# %% ../nbs/20_recorder.ipynb #726f6781
 def new_work_dir(work_dirs)->Path:
     "Make a folder named by the time, one that nobody else has"
     Path(work_dirs).mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def new_work_dir(work_dirs)->Path:
 
 def process_rank()->int:
     "This process's rank as its launcher (Fabric, torchrun, Slurm) says; 0 for a process that stands alone"
-    return next((int(os.environ[k]) for k in ('RANK', 'SLURM_PROCID', 'LOCAL_RANK') if os.environ.get(k, '').isdigit()), 0)
+    return next((int(os.environ[k]) for k in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID') if os.environ.get(k, '').isdigit()), 0)
 
 # %% ../nbs/20_recorder.ipynb #d07eb7de
 class Recorder:

@@ -80,7 +80,7 @@ def build_fabric(cfg, loggers=(), strategy=None):
     nodes = int(os.environ.get('GROUP_WORLD_SIZE') or os.environ.get('SLURM_NNODES') or 1)   # machines, as torchrun or Slurm counts them
     return Fabric(plugins=[precision], loggers=list(loggers), num_nodes=nodes, **asked), said
 
-# %% ../nbs/30_runner.ipynb #dbc76e8c
+# %% ../nbs/30_runner.ipynb #baa7f33a
 class Runner:
     "Trains and validates the network that `cfg` describes"
     def __init__(self,
@@ -89,7 +89,7 @@ class Runner:
                  loggers=(),   # of Fabric's loggers, beside TensorBoard and CSV
                  fabric=None,  # a launched Fabric, as `launch` gives it; made here where None
                 ):
-        self.cfg, self.stopping = cfg, None
+        self.cfg, self.stopping, self.bars = cfg, None, True   # bars: show progress where somebody watches
         seed_everything(cfg.seed)
         self.resumed_from, state, said = find_state(cfg)
         self.recorder = build_recorder(cfg, fabric and fabric.global_rank, loggers)
@@ -335,7 +335,7 @@ def whole(self:Runner, outputs)->dict:
     status = dict(zip(names, summed))
     return dict(loss=status['loss'], loss_status=status)
 
-# %% ../nbs/30_runner.ipynb #e311cde5
+# %% ../nbs/30_runner.ipynb #2339210a
 @patch
 def train_epoch(self:Runner, train_loader):
     "One pass over the training images, or what is left of it, or of `total_iter`"
@@ -382,7 +382,7 @@ def should_stop(self:Runner, now=False)->bool:
     if self.asked > 0: self.stop('another process was asked to')
     return bool(self.asked > 0)
 
-# %% ../nbs/30_runner.ipynb #fb9ffe6b
+# %% ../nbs/30_runner.ipynb #3e76e376
 @patch
 def train(self:Runner):
     "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end"
@@ -475,7 +475,7 @@ def loader(self:Runner, split='val'): # val or test
         self.tell(loader.dataset)
     return getattr(self, name)
 
-# %% ../nbs/30_runner.ipynb #e72429ac
+# %% ../nbs/30_runner.ipynb #1f394ea2
 @patch
 @torch.no_grad()
 def validate(self:Runner,
@@ -486,7 +486,7 @@ def validate(self:Runner,
     announce(self.callbacks, 'before_validate', self)
     try:
         self.net.eval()
-        for batch in progress(loader, 'Validate', self.fabric.is_global_zero):
+        for batch in progress(loader, 'Validate', self.bars and self.fabric.is_global_zero):
             found.update({m['index']: lanes for m, lanes in zip(batch['meta'], self.find_lanes(batch))})
         score = self.score(loader.dataset, self.gather(found))
         self.log(f'{split}, step {rec.step}:\n{score}')
