@@ -127,7 +127,7 @@ def readme(dest:Path=root # folder of README.md; its pictures go to nbs/images b
     head = yaml.safe_load(nb.cells[0].source.strip('-\n '))
     nb.cells, nb.metadata['language_info'] = nb.cells[1:], {'name': 'python'}
     for c in nb.cells:
-        if '#| echo: false' in c.source: c['transient'] = {'remove_source': True}
+        if '#| echo: false' in c.source: c.metadata['transient'] = {'remove_source': True}
     body, extra = MarkdownExporter().from_notebook_node(nb)
     for i, (name, data) in enumerate(extra['outputs'].items()):      # pictures that cells have drawn
         to = f'images/index_{i}{Path(name).suffix}'
