@@ -79,9 +79,9 @@ def picture_tag(picture:Picture,
                 src:str=None, # address of its file; None: the picture is written into the page
                )->str: # HTML
     "A picture with its caption"
-    src = src or f'data:{picture.mime};base64,{picture.text}'
+    where = f'loading="lazy" src="{html.escape(src)}"' if src else f'src="data:{picture.mime};base64,{picture.text}"'
     caption = f'<figcaption>{html.escape(picture.caption)}</figcaption>' if picture.caption else ''
-    return f'<figure><img loading="lazy" src="{html.escape(src)}" alt="{html.escape(picture.alt)}">{caption}</figure>'
+    return f'<figure><img {where} alt="{html.escape(picture.alt)}">{caption}</figure>'
 
 def pictures_tag(pictures)->str: # HTML
     "Pictures side by side, as many as fit"
