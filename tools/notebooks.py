@@ -37,6 +37,7 @@ def run(path:Path, # a notebook
     from nbclient import NotebookClient
     from nbdev.clean import nbdev_clean
     nb, start = nbformat.read(path, 4), time.time()
+    nb.metadata.pop('widgets', None)   # of the run before
     os.environ['TQDM_DISABLE'] = '1'   # a bar that has gone by is no output worth keeping
     NotebookClient(nb, timeout=1800, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
     shrink(nb)
