@@ -19,7 +19,7 @@ class Callback:
     def before_update(self, runner, batch, output): "Gradients are there, the weights have not changed; `SkipUpdate` raised here keeps them as they are"
     def after_step(self, runner, batch, output): "The weights have changed; `output` is what the network returned"
     def before_validate(self, runner): "The network is about to be put into evaluation mode"
-    def after_validate(self, runner, validation): "A `Validation` has been made, or None came of it because of an error"
+    def after_validate(self, runner, validation): "A `Validation` has been made, or None came of it because of an error or a stop; last callback first, so that an average of weights is still in place"
     def on_stop(self, runner): "Training ends before its time, for the reason in `runner.stopping`"
     def after_train(self, runner): "Training is over; called in any case, after an error too"
     def state(self): "What a checkpoint keeps of the callback: tensors, numbers, strings, lists and dicts"

@@ -27,6 +27,7 @@ from .visualize import draw_lanes, show_image, target_lanes, to_array
 KINDS = {
     'split unreadable': ('error', 'the split cannot be opened'),
     'empty split': ('error', 'the list names no image'),
+    'list unreadable': ('error', 'a list of a category cannot be read: unpack the archive again'),
     'image missing': ('error', 'unpack the archive again, or leave such images out with skip_bad=true'),
     'label missing': ('error', 'unpack the archive again, or leave such images out with skip_bad=true'),
     'image unreadable': ('error', 'the file is damaged: fetch it again, or leave it out with skip_bad=true'),
@@ -116,7 +117,8 @@ def probe(path,         # image file
             if size is None and n > ends:
                 f.seek(0)
                 size = header_size(f.read())
-        whole = size is not None and (head[:2] != b'\xff\xd8' or b'\xff\xd9' in tail)
+        end = next((e for start, e in ((b'\xff\xd8', b'\xff\xd9'), (b'\x89PNG', b'IEND')) if head.startswith(start)), b'')      # what a whole JPEG or PNG ends with
+        whole = size is not None and end in tail
         img = read_image(path) if decode or not whole else None
     except FileNotFoundError: return Photo(problem=('image missing', f'{path} does not exist'))
     except (OSError, ValueError) as e: return Photo(problem=('image unreadable', str(e)))
@@ -211,6 +213,7 @@ def check_entry(entry:Entry,
     "What is odd about an image and its label"
     photo = probe(entry.image, decode)
     found = [(photo.problem[0], Example(entry.where, photo.problem[1], 0., entry))] if photo.problem else []
+    if photo.size == geometry.ori_size[::-1] and not photo.problem: photo = photo._replace(size=read_image(entry.image).shape[1::-1])     # perhaps the camera lay on its side, and says so
     if photo.size and photo.size != geometry.ori_size:
         says = f'{photo.size[0]}×{photo.size[1]} instead of {geometry.ori_img_w}×{geometry.ori_img_h}'
         found.append(('image size', Example(entry.image, says, abs(photo.size[0] - geometry.ori_img_w) + abs(photo.size[1] - geometry.ori_img_h), entry)))
@@ -333,7 +336,11 @@ def check_categories(root,  # folder of the download
     if not files: return {'no categories': [Example(str(folder), 'no category lists')]}
     for f in files:
         other = []
-        for name in read_list(f):
+        try: listed = read_list(f)
+        except ValueError as e:
+            found.setdefault('list unreadable', []).append(Example(str(f), str(e)))
+            continue
+        for name in listed:
             if name in seen: found.setdefault('in two categories', []).append(Example(str(f), f'{name} is in {seen[name]} too'))
             seen[name] = f.name
             if name not in names: other.append(name)

@@ -25,7 +25,7 @@ def train(args):
     "Train, and say where the run lies"
     from srlane.runner import Runner
     runner = Runner(_config(args))
-    runner.train()
+    runner.train(view='line')
     runner.log(f'best metric {runner.metric:.4f} at step {runner.best_step}; everything is in {runner.recorder.work_dir}')
 
 def validate(args):
@@ -67,7 +67,7 @@ def demo(args):
     demo_roads(cfg, args.full, args.train, args.val, args.test)
     runner = Runner(cfg)
     start = time.perf_counter()
-    runner.train()
+    runner.train(view='line')
     minutes = (time.perf_counter() - start)/60
     cfg.view = True
     metric, table = runner.validate('test')

@@ -150,7 +150,9 @@ def draw(panel, ax):
         ax.set_xticks(ticks(*box[:2]), [tick_text(v) for v in ticks(*box[:2])])
     ax.set_title(panel.title, loc='left', weight='bold', fontsize=9, color=INK)
     ax.grid(axis='y', color=INK, alpha=.25, lw=.6)
-    if sum(bool(o.name) for o in panel.lines) > 1: ax.legend(fontsize=7, frameon=False, labelcolor=INK, ncol=2, handlelength=2.4, borderpad=0, columnspacing=1)
+    if sum(bool(o.name) for o in panel.lines) > 1:
+        legend = ax.legend(fontsize=7, frameon=False, labelcolor=INK, ncol=2, handlelength=2.4, borderpad=0, columnspacing=1)
+        for t in legend.get_texts(): t.set_parse_math(False)
     return ink_axes(ax)
 
 def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predictions; from the run's folder where None
@@ -161,7 +163,7 @@ def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predic
     import cv2
     from matplotlib.figure import Figure
     table = history.table()
-    if pictures is None and history.picture: pictures = cv2.imread(str(history.picture))[..., ::-1]
+    if pictures is None and history.picture and (img := cv2.imread(str(history.picture))) is not None: pictures = img[..., ::-1]
     text = '' if table is None else f"validation at step {history.validations[-1]['step']}\n{table}"
     heights = [1.75, 1.75, *([.16*(text.count(chr(10)) + 1) + .1] if text else []), *([6.2*pictures.shape[0]/pictures.shape[1] + .1] if pictures is not None else [])]
     fig = Figure(figsize=(6.2, sum(heights) + 1.1), layout='constrained')
@@ -170,13 +172,13 @@ def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predic
     if text:
         ax = fig.add_subplot(grid[2, :])
         ax.set_axis_off()
-        ax.text(0, 1, text, color=INK, family='monospace', fontsize=7.6, va='top', transform=ax.transAxes)
+        ax.text(0, 1, text, color=INK, family='monospace', fontsize=7.6, va='top', transform=ax.transAxes, parse_math=False)
     if pictures is not None:
         ax = fig.add_subplot(grid[len(heights) - 1, :])
         ax.set_axis_off()
         ax.imshow(pictures)
-    title = textwrap.wrap(f'{history.name}: {history}'.removeprefix(': '), 105) + textwrap.wrap(note, 105)
-    fig.suptitle('\n'.join(title), color=INK, fontsize=8, x=.01, ha='left')
+    title = textwrap.wrap(f'{history.name}: {history}'.removeprefix(': '), 105) + textwrap.wrap(note, 105, max_lines=4, placeholder=' …')
+    fig.suptitle('\n'.join(title), color=INK, fontsize=8, x=.01, ha='left', parse_math=False)     # an error may hold a $
     alt = ' '.join([*([note] if note else []), f'{history}.', *(f'{describe(p)}.' for p in panels(history, smooth, log)), *([f'Table, {text}.'.replace('\n', '; ')] if text else [])])
     return figure_picture(fig, alt, dpi=108)
 

@@ -125,7 +125,8 @@ def left(self:History)->float: # seconds, NaN where not known
 def __str__(self:History):
     data, batch = self.seconds_a_step()
     parts = [f'step {self.step}' + (f' of {self.total_iter}' if self.total_iter else '')]
-    if 'loss' in self.losses: parts.append(f"loss {curve(self.steps[-50:], self.losses['loss'][-50:], 1)[1].sum():.3f}")
+    loss = curve(self.steps[-50:], self.losses.get('loss', [])[-50:], 1)[1] if 'loss' in self.losses else []
+    if len(loss): parts.append(f'loss {loss[0]:.3f}')
     if math.isfinite(batch): parts.append(f'{batch:.3f} s a step, {100*data/batch:.0f} % of it waiting for data')
     steps, f1 = self.f1()
     if f1: parts.append(f'best metric {max(f1):.4f} at step {steps[int(np.argmax(f1))]}')
@@ -156,7 +157,10 @@ def load(cls:History, work_dir # folder of a run
     total = OmegaConf.select(OmegaConf.load(folder/'config.yaml'), 'total_iter') if (folder/'config.yaml').is_file() else None
     with open(folder/'metrics.csv', newline='', encoding='utf-8') as f:
         history = cls(total, folder.name).add_rows({k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f))
-    for row in json.loads((folder/tables_name).read_text(encoding='utf-8')) if (folder/tables_name).is_file() else []: history.add_validation(row)
+    if (folder/tables_name).is_file():
+        try: rows = json.loads((folder/tables_name).read_text(encoding='utf-8'))
+        except ValueError as e: raise ValueError(f'{folder/tables_name}: damaged ({e}); without this file the curves can still be loaded') from None
+        for row in rows: history.add_validation(row)
     history.picture = folder/picture_name if (folder/picture_name).is_file() else None
     return history
 
@@ -169,8 +173,11 @@ class KeepTables(Callback):
     def state(self): return self.rows
     def load_state(self, state): self.rows = list(state)
 
+    def write(self, runner):
+        if runner.recorder.rank == 0 and self.rows: write_whole(runner.recorder.work_dir/tables_name, json.dumps(self.rows))
+
+    def before_train(self, runner): self.write(runner)     # a resumed run has a folder of its own
     def after_validate(self, runner, validation):
-        rec = runner.recorder
-        split = next((k.removesuffix('/metric') for row in rec.history[-1:] for k in row if k.endswith('/metric')), 'val')
-        self.rows = [*self.rows, validation_row(rec.step, validation.table, split, memory_used(runner.fabric.device))]
-        if rec.rank == 0: write_whole(rec.work_dir/tables_name, json.dumps(self.rows))
+        if validation is None: return
+        self.rows = [*self.rows, validation_row(runner.recorder.step, validation.table, runner.split, memory_used(runner.fabric.device))]
+        self.write(runner)

@@ -7,9 +7,10 @@ __all__ = ['STYLES', 'Verdict', 'judge', 'culane_verdicts', 'tusimple_verdicts',
            'legend_handles', 'keep_rows', 'join_rows', 'Sweep']
 
 # %% ../nbs/41_interpret.ipynb #ea67c197
-import html, itertools, os
+import copy, html, itertools, os
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 import cv2, numpy as np, torch
 from fastcore.basics import patch
 from .callbacks import EMA
@@ -78,9 +79,10 @@ class Interpretation:
                  outputs=None,        # (images, N, 4+P) float32 raw rows of the network, for `sweep`
                  network=None,        # `TwoStageDetector`, for `sweep`, proposals and angle maps
                  sizes=None,          # dict of index to (w, h) of the image, pixels; all as the dataset says where None
+                 least:float=0.,      # confidence below which `outputs` lack rows
                 ):
         found = dataset.predicted(predictions)
-        self.dataset, self.index, self.predictions, self.outputs, self.network = dataset, list(found), list(found.values()), outputs, network
+        self.dataset, self.index, self.predictions, self.outputs, self.network, self.least = dataset, list(found), list(found.values()), outputs, network, least
         self.score = dataset.evaluate(found) if score is None else score
         if len(self.score) != len(self.index): raise ValueError(f'the score is of {len(self.score)} images, the predictions of {len(self.index)}')
         self.sizes = [(sizes or {}).get(i, dataset.geometry.ori_size) for i in self.index]
@@ -203,7 +205,7 @@ def plot_worst(self:Interpretation,
     for ax in axs.flat: ax.set_axis_off()
     for i, ax in zip(chosen, axs.flat):
         ax.imshow(self.picture(i, 420, proposals, angles))
-        ax.set_title(f'{self.name(i)[-26:]}: {self.describe(i)}', fontsize=7, color=INK)
+        ax.set_title(f'{self.name(i)[-26:]}: {self.describe(i)}', fontsize=7, color=INK, parse_math=False)
     fig.legend(handles=legend_handles(), loc='lower center', ncols=3, frameon=False, labelcolor=INK, fontsize=8)
     fig.tight_layout(rect=(0, .3/fig.get_figheight(), 1, 1))
     where = f' of category {category}' if category else ''
@@ -216,7 +218,7 @@ def keep_rows(output:torch.Tensor, # (B, N, 4+P) rows of the network
     "The rows that a threshold from `least` on can choose"
     rows = at_least_float32(output.detach()).float()
     prob = rows[..., :2].softmax(-1)[..., 1].nan_to_num(-1.)
-    order = prob.argsort(dim=1, descending=True, stable=True)[:, :int((prob >= least).sum(1).max())]
+    order = prob.argsort(dim=1, descending=True, stable=True)[:, :max(1, int((prob >= least).sum(1).max()))]
     return rows.gather(1, order[..., None].expand(-1, -1, rows.shape[-1])).cpu()
 
 def join_rows(parts, # of (B, K, 4+P), K of each its own
@@ -236,7 +238,9 @@ def from_runner(cls:Interpretation,
     "Find the lanes of a split's images with the network as it is, and take them apart"
     from tqdm.auto import tqdm
     if runner.fabric.world_size > 1: raise ValueError('interpreting needs a run on one device: load the checkpoint into a runner with gpus=1')
+    runner.claim('interpreting')
     loader, training, found, rows, sizes = runner.loader(split), runner.net.training, {}, {}, {}
+    least = min(least, runner.network.roi_head.conf_threshold)
     averages = [c for c in getattr(runner, 'callbacks', ()) if isinstance(c, EMA)]
     for c in averages: c.before_validate(runner)
     try:
@@ -247,10 +251,11 @@ def from_runner(cls:Interpretation,
                 found.update(zip(index, runner.network.roi_head.get_lanes(output, batch['meta'])))
                 rows.update(zip(index, keep_rows(output, least)))
                 sizes.update((m['index'], m['size']) for m in batch['meta'])
+        network = copy.deepcopy(runner.network)      # as it was now, whatever becomes of the run
     finally:
         for c in averages: c.after_validate(runner, None)
-        runner.net.train(training)
-    return cls(loader.dataset, found, outputs=join_rows([rows[i][None] for i in sorted(rows)]) if rows else None, network=runner.network, sizes=sizes)
+        runner.net.eval() if not training else runner.train_mode()
+    return cls(loader.dataset, found, outputs=join_rows([rows[i][None] for i in sorted(rows)]) if rows else None, network=network, sizes=sizes, least=least)
 
 # %% ../nbs/41_interpret.ipynb #a7a15c8b
 @patch
@@ -261,14 +266,15 @@ def look(self:Interpretation,
     "What the network makes of an image, stage by stage"
     net = self.network
     if net is None: raise ValueError('proposals and angle maps need the network: Interpretation.from_runner(runner), or network=…')
-    p, training = next(net.parameters()), net.training
+    p, modes = next(net.parameters()), [(m, m.training) for m in net.modules()]
     net.eval()
     try:
         batch = collate([self.dataset[self.index[i]]])
         pyramid = net.neck(net.backbone(net.images(batch['img'].to(p.device))))
         proposals, maps = net.rpn_head(pyramid)
         rows = net.roi_head(pyramid, proposals)[0][-1]
-    finally: net.train(training)
+    finally:
+        for m, training in modes: m.training = training
     return {k: v[0].float().cpu().numpy() for k, v in dict(proposals=proposals, rows=rows, angle=maps['angle'][-1]).items()}
 
 @patch
@@ -326,9 +332,11 @@ def sweep(self:Interpretation,
           distances=None,      # of the suppression, pixels of the network's image; from 0.4 to 1.6 times the present one where None
          )->Sweep:
     "Try pairs of thresholds on the kept rows"
+    if not len(self): raise ValueError('a sweep needs images, and this split has none')
     if self.outputs is None or self.network is None: raise ValueError('a sweep needs the raw rows and the network: Interpretation.from_runner(runner)')
     head, dataset, cache = self.network.roi_head, self.dataset, {}
     confidences = sorted(float(c) for c in (np.arange(1, 20)/20 if confidences is None else confidences))
+    if min(confidences) < self.least: raise ValueError(f'confidence {min(confidences):g}: rows below {self.least:g} were not kept; ask for them by from_runner(…, least={min(confidences):g})')
     distances = [head.nms_thres*k for k in (.4, .7, 1, 1.3, 1.6)] if distances is None else list(distances)
     prob = self.outputs[..., :2].softmax(-1)[..., 1]
     geometries = [dataset.geometry.with_size(*size) for size in self.sizes]
@@ -403,7 +411,7 @@ def export(self:Interpretation,
         file = os.path.splitext(file)[0] + '.jpg'
         save_image(self.picture(i, 820, proposals, angles), folder/file)
         words = f'{self.name(i)}: {self.describe(i)}'
-        tags.append(f'<div data-category="{html.escape(self.category(i))}">{picture_tag(Picture(b"", words, words), file)}</div>')
+        tags.append(f'<div data-category="{html.escape(self.category(i))}">{picture_tag(Picture(b"", words, words), quote(file))}</div>')
     names = list(dict.fromkeys(self.category(i) for i in chosen if self.category(i)))
     choice = ''.join(f'<option>{html.escape(c)}</option>' for c in names)
     script = 'document.querySelectorAll("[data-category]").forEach(o => o.hidden = this.value && o.dataset.category != this.value)'

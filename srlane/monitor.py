@@ -4,19 +4,20 @@
 
 # %% auto #0
 __all__ = ['parts', 'views', 'predictions', 'begin_copy', 'Deed', 'Monitor', 'status_html', 'curves_html', 'table_html',
-           'pictures_html', 'log_html', 'View', 'LineView', 'bundle', 'PageView', 'WidgetView', 'frontend']
+           'pictures_html', 'log_html', 'Tail', 'View', 'LineView', 'bundle', 'PageView', 'cell_number', 'WidgetView']
 
 # %% ../nbs/40_monitor.ipynb #c33329c0
-import base64, html, logging, os, sys, threading, time, traceback
+import base64, html, logging, sys, threading, time, traceback
 from collections import deque
 from typing import NamedTuple
 import cv2, numpy as np, torch
 from fastcore.basics import patch
-from .callbacks import Callback
+from .callbacks import Callback, StopFile
 from .curves import charts, history_picture, panels
 from .datasets import collate
-from .history import History, KeepTables, clock, memory_used, picture_name
+from .history import History, KeepTables, clock, memory_used, picture_name, validation_row
 from .page import Picture, picture_tag
+from .recorder import frontend
 from .runner import Runner, random_state, set_random_state
 from .transforms import read_image
 from .visualize import draw_lanes, save_image
@@ -37,7 +38,7 @@ def predictions(runner,        # its network is put into evaluation mode
         img = read_image(meta['path'])[..., ::-1]
         scale = width/img.shape[1]
         img = cv2.resize(np.ascontiguousarray(img), (width, round(img.shape[0]*scale)), interpolation=cv2.INTER_AREA)
-        columns.append(np.concatenate([draw_lanes(img, [np.asarray(o)*scale for o in dataset.lanes(dataset.items[i])], width=2), draw_lanes(img, lanes, width=2)]))
+        columns.append(np.concatenate([draw_lanes(img, [np.asarray(o)*scale for o in dataset.lanes(dataset.items[meta['index']])], width=2), draw_lanes(img, lanes, width=2)]))
     low = min(len(c) for c in columns)
     return np.concatenate([c[:low] for c in columns], 1)
 
@@ -68,15 +69,14 @@ class Monitor(Callback):
                  interval:float=.5,   # seconds between two drawings, at least
                 ):
         if view not in (None, *views): raise ValueError(f"view={view!r}: choose one of {', '.join(views)}, or None for what suits the place")
+        if any(isinstance(c, Monitor) and c.running for c in runner.callbacks): raise ValueError('this run is being trained in view of another Monitor; `stop()` it first, or `wait()` for its end')
         self.runner, self.kind, self.images, self.log, self.interval = runner, view, images, log, interval
         self.history, self.pictures, self.status, self.error = History(runner.cfg.total_iter), None, 'not begun', None
         self.view = self.finale = self.console = self.thread = self.trace = None
         self.waiting, self.asked, self.deeds, self.words, self.next, self.complained = deque(), deque(), [], deque(maxlen=200), 0., False
         self.going, self.drawing = threading.Event(), threading.Lock()
         self.going.set()
-        others = [c for c in runner.callbacks if not isinstance(c, Monitor)]
-        if not any(isinstance(c, KeepTables) for c in others): others.append(KeepTables())
-        runner.callbacks = [*others, self]
+        runner.callbacks = [*(c for c in runner.callbacks if not isinstance(c, Monitor)), self]
 
     @property
     def running(self): return self.status not in ('not begun', 'finished', 'stopped', 'failed')
@@ -87,6 +87,7 @@ class Monitor(Callback):
         try: return f(*args)
         except Exception as e:
             self.view = None
+            self.give_console_back()
             if not self.complained: self.runner.log(f'the view is off, training goes on: {type(e).__name__}: {e}')
             self.complained = True
 
@@ -94,7 +95,8 @@ class Monitor(Callback):
 @patch
 def before_train(self:Monitor, runner):
     rec = runner.recorder
-    if len(self.history) == 0 or self.history.step != rec.step:
+    rec.total_iter = self.history.total_iter = runner.cfg.total_iter       # which may be another than at first
+    if len(self.history) == 0 or self.history.step > rec.step:
         self.history = History(runner.cfg.total_iter).add_rows(rec.history)
         for c in runner.callbacks:
             if isinstance(c, KeepTables): [self.history.add_validation(row) for row in c.rows]
@@ -129,26 +131,33 @@ def before_validate(self:Monitor, runner): self.show('validating')
 
 @patch
 def after_validate(self:Monitor, runner, validation):
-    row = next(c.rows[-1] for c in runner.callbacks if isinstance(c, KeepTables))
-    self.history.add_validation(row)
-    if row['split'] == 'val' and runner.fabric.is_global_zero and self.images: self.safely(self.look, runner)
+    if validation is not None:
+        self.history.add_validation(validation_row(runner.recorder.step, validation.table, runner.split, memory_used(runner.fabric.device)))
+        if runner.split == 'val' and runner.fabric.is_global_zero:
+            try: self.look(runner)
+            except Exception as e:
+                self.pictures = None
+                runner.log(f'no pictures of predictions: {type(e).__name__}: {e}')
     self.show('training')
 
 @patch
 def look(self:Monitor, runner):
     "Find lanes on the fixed images; the picture stays in the run's folder"
     n = len(runner.loader('val').dataset)
-    img = predictions(runner, sorted({round(i) for i in np.linspace(0, n - 1, self.images)}))
+    chosen = sorted({round(i) for i in np.linspace(0, n - 1, self.images)}) if n else []
+    if not chosen: return
+    img = predictions(runner, chosen)
     save_image(img, runner.recorder.work_dir/picture_name, 85)
-    self.pictures = Picture.from_array(img, f'{self.images} validation images at step {runner.recorder.step}: labels above, found lanes below',
+    self.pictures = Picture.from_array(img, f'{len(chosen)} validation images at step {runner.recorder.step}: labels above, found lanes below',
                                        f'step {runner.recorder.step}: labels above, found lanes below')
 
 @patch
 def show(self:Monitor, status=None):
-    "Draw the view now"
-    self.status = status or self.status
+    "Draw the view now, while there is one"
+    if not self.running: return
+    changed, self.status = status not in (None, self.status), status or self.status
     start = time.perf_counter()
-    if not self.drawing.acquire(blocking=False): return      # another thread is at it
+    if not self.drawing.acquire(blocking=changed): return      # another thread is at it; what is new is worth waiting for
     try: self.safely(self.draw)
     finally: self.drawing.release()
     now = time.perf_counter()
@@ -199,7 +208,7 @@ def save(self:Monitor):
 def settle(self:Monitor, *what):
     "Note that what was asked for has been done"
     step = self.runner.recorder.step
-    self.deeds = [d._replace(done=step) if d.done is None and d.what in what else d for d in self.deeds]
+    if any(d.done is None for d in self.deeds): self.deeds = [d._replace(done=step) if d.done is None and d.what in what else d for d in self.deeds]
 
 @patch
 def act(self:Monitor):
@@ -220,26 +229,31 @@ def act(self:Monitor):
         else:
             self.settle('pause')
             self.show('paused')
-            while not (self.going.wait(.1) or self.asked or runner.stopping): pass
-    if self.status == 'paused':
-        self.settle('resume')
-        self.show('training')
+            while not (self.going.wait(.1) or self.asked or runner.stopping):
+                for c in runner.callbacks:
+                    if isinstance(c, StopFile): c.after_step(runner, None, None)
+    if self.going.is_set(): self.settle('pause', 'resume')
+    if self.status == 'paused': self.show('training')
 
 # %% ../nbs/40_monitor.ipynb #93fc3d6f
-if not hasattr(Runner, 'train_loop'): Runner.train_loop = Runner.train     # what 30_runner calls `train`
-
 @patch
 def run(self:Monitor):
     "Train, and return when training is over"
+    self.check_idle()
+    self.thread = None
     self.open(buttons=False)
     self.work()
     self.present()
     if self.error: raise self.error
 
 @patch
-def start(self:Monitor):
-    "Train in a thread, and return at once"
+def check_idle(self:Monitor):
     if self.running: raise ValueError('this run is being trained already; `stop()` it first, or `wait()` for its end')
+
+@patch
+def start(self:Monitor):
+    "Train in a thread, and return at once; it ends with the program, so a program must `wait()`"
+    self.check_idle()
     self.open(buttons=True)
     self.thread = threading.Thread(target=self.work, name='srlane training', daemon=True)
     self.thread.start()
@@ -264,21 +278,13 @@ def work(self:Monitor):
         runner.train_loop()
         status = 'stopped' if runner.stopping else 'finished'
     except BaseException as e:
-        self.error, self.trace = e, traceback.format_exc()
+        self.error, self.trace = e, traceback.format_exc() if self.thread else None     # elsewhere the cell shows it
         runner.recorder.logger.error(f'training ended by {type(e).__name__}: {e}')
+    self.asked.clear()
     self.settle('stop', 'pause', 'resume')
-    self.take(every=self.error is None)
+    with self.drawing: self.safely(self.take, self.error is None)
     self.status = status
     self.safely(self.close)
-
-@patch
-def train(self:Runner,
-          background:bool=False, # train in a thread, and return a `Monitor` at once
-          view:str=None,         # 'widget', 'page', 'line' or 'none'; by what is there where None
-         ):
-    "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end, in view"
-    monitor = next((c for c in self.callbacks if isinstance(c, Monitor)), None) or Monitor(self, view)
-    return monitor.start() if background else monitor.run()
 
 # %% ../nbs/40_monitor.ipynb #33ec97de
 def status_html(m:Monitor)->str:
@@ -320,8 +326,17 @@ def log_html(m:Monitor)->str:
 parts = status_html, curves_html, table_html, pictures_html, log_html
 
 # %% ../nbs/40_monitor.ipynb #d5823b0b
+class Tail(logging.Handler):
+    "Hands the lines of a log to a function"
+    def __init__(self, say):
+        super().__init__()
+        self.say = say
+        self.setFormatter(logging.Formatter('%(asctime)s  %(message)s', '%H:%M:%S'))
+    def emit(self, record): self.say(self.format(record))
+
 class View:
     "No view"
+    say = None   # takes the lines of the log, instead of the terminal or cell
     def __init__(self, m, buttons): "Put up the view of a Monitor"
     def update(self, m): "Show what has changed"
     def close(self, m): "Training is over"
@@ -333,6 +348,7 @@ class LineView(View):
     def __init__(self, m, buttons):
         from tqdm import tqdm
         self.bar = tqdm(total=m.runner.cfg.total_iter, initial=m.runner.recorder.step, desc='Train', unit='step', disable=None, leave=False)
+        if not self.bar.disable: self.say = self.bar.write      # above the bar
 
     def update(self, m):
         self.bar.n = m.runner.recorder.step
@@ -361,28 +377,38 @@ def bundle(m:Monitor)->tuple: # MIME type → data, MIME type → metadata
 class PageView(View):
     "HTML that is replaced as a whole"
     def __init__(self, m, buttons):
-        from IPython.display import display
-        self.content = None
-        self.handle = display({'text/html': self.body(m), 'text/plain': repr(m)}, raw=True, display_id=True)
+        self.content, self.say, self.handles = None, m.words.append, []
+        self.put_up(m)
 
-    def body(self, m): return '<div data-srlane="live">' + ''.join(p(m) for p in parts) + '</div>'
-    def update(self, m): self.replace({'text/html': self.body(m), 'text/plain': repr(m)})
+    def put_up(self, m):
+        "Show it in the cell at hand"
+        from IPython.display import display
+        data, metadata = self.content or (self.body(m), {})
+        self.cell = cell_number()
+        self.handles.append(display(data, metadata=metadata, raw=True, display_id=True))
+
+    def body(self, m): return {'text/html': '<div data-srlane="live">' + ''.join(p(m) for p in parts) + '</div>', 'text/plain': repr(m)}
+    def update(self, m): self.replace(self.body(m))
     def replace(self, data, metadata=None):
         from IPython.display import display
-        display(data, metadata=metadata, raw=True, display_id=self.handle.display_id, update=True)
+        for handle in self.handles: display(data, metadata=metadata, raw=True, display_id=handle.display_id, update=True)
 
     def close(self, m):
         self.content = bundle(m)
         self.replace(*self.content)
     def present(self, m): self.replace(*self.content)   # a cell that waits says it once more: some frontends only listen to the cell at hand
 
+def cell_number()->int:
+    "The number of the cell at hand"
+    from IPython import get_ipython
+    return getattr(get_ipython(), 'execution_count', None)
+
 # %% ../nbs/40_monitor.ipynb #b6cc391d
 class WidgetView(PageView):
     "The same parts in a widget, with buttons"
     def __init__(self, m, buttons):
         import ipywidgets as w
-        from IPython.display import display
-        self.content, self.shown = None, [w.HTML() for _ in parts]
+        self.shown = [w.HTML() for _ in parts]
         button = lambda name, icon, tip, what: self.button(w, m, name, icon, tip, what)
         self.hold = button('Pause', 'pause', 'Hold the training after this step, or go on', lambda: 'pause' if m.going.is_set() else 'resume')
         self.buttons = [button('Stop', 'stop', 'End after this step, with everything saved', lambda: 'stop')]
@@ -395,7 +421,9 @@ class WidgetView(PageView):
         scale.observe(rescale, 'value')
         self.box = w.VBox([w.HBox([*self.buttons, scale], layout=w.Layout(flex_flow='row wrap')), *self.shown])
         self.update(m)
-        self.handle = display(self.box, display_id=True)
+        super().__init__(m, buttons)
+
+    def body(self, m): return self.box._repr_mimebundle_() | {'text/plain': repr(m)}
 
     def button(self, w, m, name, icon, tip, what):
         b = w.Button(description=name, icon=icon, tooltip=tip, layout=w.Layout(width='100px'))
@@ -421,48 +449,47 @@ class WidgetView(PageView):
 views = dict(widget=WidgetView, page=PageView, line=LineView, none=View)
 
 # %% ../nbs/40_monitor.ipynb #c564f2d6
-def frontend()->str: # 'widget', 'page' or 'line'
-    "What can be shown here"
-    if os.environ.get('IN_TEST') or 'IPython' not in sys.modules: return 'line'
-    from IPython import get_ipython
-    shell = get_ipython()
-    if not hasattr(shell, 'kernel'): return 'line'
-    parent = shell.get_parent() if hasattr(shell, 'get_parent') else {}
-    return 'widget' if parent.get('metadata') else 'page'
-
 @patch
 def open(self:Monitor, buttons):
     "Put up the view; the log goes into it instead of the cell"
     self.complained, self.error, self.trace, self.finale, self.status = False, None, None, None, 'starting'
+    self.asked.clear()
     self.going.set()
     if not self.runner.fabric.is_global_zero: return
     kind = self.kind or frontend()
     if kind == 'widget' and not buttons: kind = 'page'
     def put_up(): self.view = views[kind](self, buttons)
     self.safely(put_up)
-    if self.view is None or kind in ('line', 'none'): return
-    logger, words = self.runner.recorder.logger, self.words
-    class Tail(logging.Handler):
-        def emit(self, record): words.append(self.format(record))
-    self.runner.bars = False
-    tail = Tail()
-    tail.setFormatter(logging.Formatter('%(asctime)s  %(message)s', '%H:%M:%S'))
-    self.console = tail, [o for o in logger.handlers if type(o) is logging.StreamHandler]
+    if self.view is None or self.view.say is None: return
+    logger = self.runner.recorder.logger
+    self.console = Tail(self.view.say), [o for o in logger.handlers if type(o) is logging.StreamHandler]
     for o in self.console[1]: logger.removeHandler(o)
-    logger.addHandler(tail)
+    logger.addHandler(self.console[0])
+    self.runner.bars = kind == 'line'
+
+@patch
+def give_console_back(self:Monitor):
+    "Let the log go where it went before"
+    if self.console is None: return
+    (tail, handlers), logger = self.console, self.runner.recorder.logger
+    logger.removeHandler(tail)
+    for o in handlers: logger.addHandler(o)
+    self.console, self.runner.bars = None, True
 
 @patch
 def close(self:Monitor):
     "Leave one picture in the view's place"
-    if self.console:
-        tail, handlers = self.console
-        self.runner.recorder.logger.removeHandler(tail)
-        for o in handlers: self.runner.recorder.logger.addHandler(o)
-        self.console, self.runner.bars = None, True
-    self.finale = self.view
-    if self.view: self.view.close(self)
+    self.give_console_back()
+    self.finale, self.view = self.view, None
+    if self.finale: self.finale.close(self)
 
 @patch
 def present(self:Monitor):
     "Show the picture from the cell at hand"
     if self.finale: self.safely(self.finale.present, self)
+
+@patch
+def _ipython_display_(self:Monitor):
+    view = self.view or self.finale
+    if not isinstance(view, PageView): print(repr(self))
+    elif view.cell != cell_number(): view.put_up(self)      # the cell that began it has it already

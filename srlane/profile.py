@@ -21,6 +21,7 @@ from .runner import Runner, random_state, set_random_state
 @contextmanager
 def untouched(runner:Runner):
     "Trains a Runner for a while, and puts it back as it was"
+    runner.claim('a trial')
     copy = lambda v: v.detach().clone() if isinstance(v, torch.Tensor) else {k: copy(o) for k, o in v.items()} if isinstance(v, dict) else [copy(o) for o in v] if isinstance(v, list) else v
     net, optimizer, precision, generators = (copy(o) for o in (dict(runner.network.state_dict()), runner.optimizer.state_dict(), runner.fabric.strategy.precision.state_dict(), random_state()))
     training = runner.network.training
@@ -32,7 +33,7 @@ def untouched(runner:Runner):
         runner.fabric.strategy.precision.load_state_dict(precision)
         runner.optimizer.zero_grad()
         set_random_state(generators)
-        runner.net.train(training)
+        runner.train_mode() if training else runner.net.eval()
 
 def train_batches(runner:Runner):
     "The training's batches, epoch after epoch, on the device"

@@ -8,7 +8,7 @@ __all__ = ['seed_everything', 'device_settings', 'build_precision', 'build_fabri
            'launch']
 
 # %% ../nbs/30_runner.ipynb #c60fcc98
-import os, random, time
+import os, random, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +20,7 @@ from . import __version__
 from .callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce
 from .checkpoint import CheckpointError, find_checkpoints, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
 from .datasets import build_dataloader
+from .history import KeepTables
 from .lane import Lane
 from .metrics import Score
 from .models.detector import build_net, split_batch
@@ -89,7 +90,7 @@ class Runner:
                  loggers=(),   # of Fabric's loggers, beside TensorBoard and CSV
                  fabric=None,  # a launched Fabric, as `launch` gives it; made here where None
                 ):
-        self.cfg, self.stopping, self.bars = cfg, None, True   # bars: show progress where somebody watches
+        self.cfg, self.stopping, self.trainer, self.in_turn, self.bars = cfg, None, None, False, True   # bars: show progress where somebody watches
         seed_everything(cfg.seed)
         self.resumed_from, state, said = find_state(cfg)
         self.recorder = build_recorder(cfg, fabric and fabric.global_rank, loggers)
@@ -108,7 +109,7 @@ class Runner:
         first = fabric.broadcast(str(self.resumed_from))
         if str(self.resumed_from) != first: raise CheckpointError(f"process {fabric.global_rank} would go on from {self.resumed_from}, the first from {first}: give resume_from a file that all can read")
         self.net, self.optimizer = fabric.setup(self.net, self.optimizer)
-        self.val_loader = self.test_loader = None
+        self.val_loader = self.test_loader = self.split = None       # split: validated last
         self.metric, self.best_step, self.validated_step = 0., None, None
         self.seen, self.complete, self.asked = 0, 0, 0.      # images of the epoch, over all devices; last step that was done whole; processes asked to stop
         self.callbacks = [*own_callbacks(cfg), *callbacks, Keep(cfg.save_interval, cfg.keep_interval)]   # what is kept is what the others have left
@@ -124,6 +125,11 @@ class Runner:
     def tell(self, dataset):
         "Log how many images a split has, and how many were left out"
         self.log(f'{dataset.split}: {len(dataset):,} images' + (f', {len(dataset.bad):,} left out; the first: {dataset.bad[0][1]}' if dataset.bad else ''))
+
+    def claim(self, what):
+        "Refuse to take the network from a training in another thread"
+        if self.trainer not in (None, threading.get_ident()):
+            raise ValueError(f'{what}: another thread is training this run (as train(background=True) does); ask its Monitor, or stop() it and wait() first')
 
     def stop(self, why='asked to'):
         "End training after the step at hand, with everything saved"
@@ -176,11 +182,20 @@ def set_random_state(state):
 
 # %% ../nbs/30_runner.ipynb #8e7b980f
 @patch
+def named_callbacks(self:Runner)->dict: # name → `Callback`
+    "Callbacks by their class; the second of a class is `Name 2`"
+    out = {}
+    for c in self.callbacks:
+        name, n = type(c).__name__, sum(type(o).__name__ == type(c).__name__ for o in out.values())
+        out[f'{name} {n + 1}' if n else name] = c
+    return out
+
+@patch
 def state(self:Runner)->dict:
     "Everything that the next step depends on"
     return dict(net=self.network.state_dict(), optimizer=self.optimizer.state_dict(), scheduler=self.scheduler.state_dict(),
                 precision=self.fabric.strategy.precision.state_dict(), recorder=self.recorder.state(), seen=self.seen, metric=float(self.metric),
-                best_step=self.best_step, validated_step=self.validated_step, callbacks={type(c).__name__: c.state() for c in self.callbacks},
+                best_step=self.best_step, validated_step=self.validated_step, callbacks={k: c.state() for k, c in self.named_callbacks().items()},
                 random=random_state(), config=OmegaConf.to_yaml(self.cfg), version=__version__)
 
 @patch
@@ -196,8 +211,8 @@ def load_state(self:Runner, state):
     self.fabric.strategy.precision.load_state_dict(state['precision'])
     self.recorder.load_state(state['recorder'])
     self.seen, self.metric, self.best_step, self.validated_step = (state[k] for k in ('seen', 'metric', 'best_step', 'validated_step'))
-    for c in self.callbacks:
-        if state['callbacks'].get(type(c).__name__) is not None: c.load_state(state['callbacks'][type(c).__name__])
+    for k, c in self.named_callbacks().items():
+        if state['callbacks'].get(k) is not None: c.load_state(state['callbacks'][k])
     set_random_state(state['random'])
     self.complete = self.recorder.step
     self.log(f'resumed from {self.resumed_from} at step {self.recorder.step}, epoch {self.recorder.epoch}')
@@ -291,18 +306,19 @@ def save_best(self:Runner):
 # %% ../nbs/30_runner.ipynb #5784bc85
 class EarlyStop(Callback):
     "Ends training when validations no longer bring a better model"
-    def __init__(self, patience): self.patience, self.since = patience, 0
-    def state(self): return dict(since=self.since)
-    def load_state(self, state): self.since = state['since']
+    def __init__(self, patience): self.patience, self.since, self.best = patience, 0, None
+    def state(self): return dict(since=self.since, best=self.best)
+    def load_state(self, state): self.since, self.best = state['since'], state['best']
 
     def after_validate(self, runner, validation):
-        if validation is None: return
-        self.since = 0 if runner.best_step == runner.recorder.step else self.since + 1
+        if validation is None or not runner.in_turn: return      # only the training's own count
+        better = self.best is None or validation.metric > self.best
+        self.since, self.best = (0, float(validation.metric)) if better else (self.since + 1, self.best)
         if self.since >= self.patience: runner.stop(f'no better model for {self.since} validations')
 
 def own_callbacks(cfg)->list: # of `Callback`
     "The callbacks that a configuration asks for"
-    return [StopOnSignal(), StopFile(), GuardLoss(cfg.max_bad_steps), *([EMA(cfg.ema)] if cfg.ema else []), *([EarlyStop(cfg.patience)] if cfg.patience else [])]
+    return [StopOnSignal(), StopFile(), KeepTables(), GuardLoss(cfg.max_bad_steps), *([EMA(cfg.ema)] if cfg.ema else []), *([EarlyStop(cfg.patience)] if cfg.patience else [])]
 
 # %% ../nbs/30_runner.ipynb #0f775491
 @patch
@@ -384,15 +400,17 @@ def should_stop(self:Runner, now=False)->bool:
 
 # %% ../nbs/30_runner.ipynb #3e76e376
 @patch
-def train(self:Runner):
+def train_loop(self:Runner):
     "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end"
     cfg, recorder, fabric, self.stopping = self.cfg, self.recorder, self.fabric, None
+    self.claim('train')
     self.log('Build train_loader...')
     with fabric.rank_zero_first(local=True): loader = build_dataloader(cfg.dataset.train, cfg, is_train=True, rank=fabric.global_rank, world_size=fabric.world_size)
     train_loader = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     self.tell(loader.dataset)
-    announce(self.callbacks, 'before_train', self)
+    self.trainer = threading.get_ident()
     try:
+        announce(self.callbacks, 'before_train', self)
         if recorder.step < cfg.total_iter:
             self.sanity_check()
             self.save_last()
@@ -403,16 +421,17 @@ def train(self:Runner):
             if self.should_stop(now=True): break
             if recorder.step >= cfg.total_iter or (recorder.epoch + 1) % cfg.eval_ep == 0:
                 self.save_last()
-                self.validate()
+                if self.validate_in_turn() is None: break
             recorder.epoch, self.seen = recorder.epoch + 1, 0
-        stopped = self.should_stop(now=True)
-        if not stopped and self.validated_step != recorder.step: self.validate()
+        if not self.should_stop(now=True) and self.validated_step != recorder.step: self.validate_in_turn()
         self.save_last()
-        if stopped:
+        if self.should_stop(now=True):
             self.log(f"stopped at step {recorder.step} ({self.stopping}); go on with resume_from={recorder.work_dir}")
             announce(self.callbacks, 'on_stop', self)
     except Exception as e: self.rescue(e)
-    finally: announce(self.callbacks, 'after_train', self)
+    finally:
+        self.trainer = None
+        announce(self.callbacks, 'after_train', self)
 
 # %% ../nbs/30_runner.ipynb #0ef52ecd
 @patch
@@ -428,6 +447,18 @@ def rescue(self:Runner, error):
     if self.fabric.world_size > 1 and ('by peer' in said or 'NCCL' in said): raise ConnectionError(f"process {self.fabric.global_rank} lost another at step {self.recorder.step}, whose error is above or in its own output ({said[:200]})") from error
     if gone: raise FileNotFoundError(f"{work_dir} has vanished while training wrote to it ({said}); what was trained is saved there again") from error
     raise error
+
+# %% ../nbs/30_runner.ipynb #d93bcdcc
+@patch
+def train(self:Runner,
+          background:bool=False, # train in a thread, and return a `Monitor` at once
+          view:str=None,         # 'widget', 'page', 'line' or 'none'; by what is there where None
+         ):
+    "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end, in view"
+    from srlane.monitor import Monitor
+    monitor = next((c for c in self.callbacks if isinstance(c, Monitor)), None) or Monitor(self, view)
+    if view: monitor.kind = view
+    return monitor.start() if background else monitor.run()
 
 # %% ../nbs/30_runner.ipynb #91c0ec5a
 class Validation(NamedTuple):
@@ -480,14 +511,17 @@ def loader(self:Runner, split='val'): # val or test
 @torch.no_grad()
 def validate(self:Runner,
              split='val', # val, or test
-            )->Validation:
+            )->Validation: # None where a training was asked to stop meanwhile
     "Find the lanes of a split's images, score them, keep the model where it is the best so far"
-    loader, rec, found, validation = self.loader(split), self.recorder, {}, None
+    self.claim('validate')
+    loader, rec, found, validation, self.split = self.loader(split), self.recorder, {}, None, split
     announce(self.callbacks, 'before_validate', self)
     try:
         self.net.eval()
         for batch in progress(loader, 'Validate', self.bars and self.fabric.is_global_zero):
+            if self.trainer and self.stopping: break
             found.update({m['index']: lanes for m, lanes in zip(batch['meta'], self.find_lanes(batch))})
+        if self.trainer and self.should_stop(now=True): return self.log(f'{split}, step {rec.step}: left off, because training was asked to stop; it is made up for when training goes on')
         score = self.score(loader.dataset, self.gather(found))
         self.log(f'{split}, step {rec.step}:\n{score}')
         self.log(f'metric: {score.metric:.4f}')
@@ -498,8 +532,15 @@ def validate(self:Runner,
                 self.metric, self.best_step = score.metric, rec.step
                 self.save_best()
         validation = Validation(score.metric, score)
-    finally: announce(self.callbacks, 'after_validate', self, validation)
+    finally: announce(self.callbacks[::-1], 'after_validate', self, validation)
     return validation
+
+@patch
+def validate_in_turn(self:Runner):
+    "A validation that belongs to the training, as against one that somebody asks for on the way"
+    self.in_turn = True
+    try: return self.validate()
+    finally: self.in_turn = False
 
 @patch
 def score(self:Runner,

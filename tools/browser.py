@@ -1,8 +1,9 @@
-"""A person at JupyterLab, played by Playwright in a headless Chromium: the tutorial on training, its buttons, and a reload.
+"""A person at JupyterLab, played by Playwright in a headless Chromium: the tutorial
+on training, its buttons and a reload, and the one on reading mistakes with its browser of images.
 
     python tools/browser.py [--keep FOLDER]    --keep: leave light and dark screenshots there
 
-It starts JupyterLab with its defaults on a copy of the tutorial, in a folder of its own, and ends what it started.
+It starts JupyterLab with its defaults on copies of the tutorials, in a folder of its own, and ends what it started.
 The last line says `passed`, `skipped: why` or the failure.
 """
 import argparse, io, json, os, re, shutil, subprocess, sys, tempfile, time, urllib.request
@@ -10,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
-tutorial = root/'nbs/tutorials/train_in_a_notebook.ipynb'
+tutorial, mistakes = (root/f'nbs/tutorials/{n}.ipynb' for n in ('train_in_a_notebook', 'reading_mistakes'))
 flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
 
 def missing()->str: # why the test cannot run here, or ''
@@ -33,7 +34,10 @@ class Lab:
         env.pop('IN_TEST', None)
         self.process = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--port=0', '--ServerApp.port_retries=0', f'--ServerApp.root_dir={folder}'],
                                         env=env, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT)
-        self.info = self.wait_for(home/'runtime')
+        try: self.info = self.wait_for(home/'runtime')
+        except RuntimeError:
+            self.process.kill()
+            raise
 
     def wait_for(self, runtime, seconds=90):
         "Address and token of the server, once it answers"
@@ -48,7 +52,7 @@ class Lab:
             time.sleep(.3)
         raise RuntimeError('JupyterLab did not start:\n' + (self.folder.parent/'lab.log').read_text()[-2000:])
 
-    def url(self, name): return f"{self.info['url']}lab/tree/{name}?token={self.info['token']}"
+    def url(self, name): return f"{self.info['url']}lab/workspaces/{Path(name).stem}/tree/{name}?token={self.info['token']}"   # a workspace each: no tabs of another
 
     def close(self):
         try: urllib.request.urlopen(urllib.request.Request(f"{self.info['url']}api/shutdown?token={self.info['token']}", method='POST', data=b''), timeout=10)
@@ -57,20 +61,36 @@ class Lab:
         except subprocess.TimeoutExpired: self.process.kill()
         self.log.close()
 
-def copy_for_test(folder:Path, steps:int)->str: # name of the notebook
-    "The tutorial without outputs, long enough that somebody has to stop it"
-    nb = json.loads(tutorial.read_text(encoding='utf-8'))
+def without_outputs(path:Path, before:int, after:int)->dict: # steps of its training, and steps to have instead
+    "A tutorial as nobody has run it"
+    nb = json.loads(path.read_text(encoding='utf-8'))
     for c in nb['cells']:
-        if c['cell_type'] == 'code':
-            c['outputs'], c['execution_count'] = [], None
-            c['source'] = re.sub(r'total_iter=144\b', f'total_iter={steps}', ''.join(c['source']))
-    start = next(i for i, c in enumerate(nb['cells']) if 'background=True' in ''.join(c['source']) and c['cell_type'] == 'code')
-    code = lambda s, i: dict(cell_type='code', id=i, metadata={}, outputs=[], execution_count=None, source=s)
+        if c['cell_type'] != 'code': continue
+        c['outputs'], c['execution_count'] = [], None
+        c['source'] = re.sub(rf'total_iter={before}\b', f'total_iter={after}', ''.join(c['source']))
+    return nb
+
+def first_with(nb, words): return next(i for i, c in enumerate(nb['cells']) if c['cell_type'] == 'code' and words in c['source'])
+def code(source, name): return dict(cell_type='code', id=name, metadata={}, outputs=[], execution_count=None, source=source)
+
+def mistakes_for_test(folder:Path)->str: # name of the notebook
+    "The tutorial on mistakes up to its pictures, and the browser of images after them"
+    nb = without_outputs(mistakes, 150, 30)
+    end = first_with(nb, 'plot_worst')
+    nb['cells'] = [*nb['cells'][:end], code('interp.browser(480)', 'browser')]
+    (folder/mistakes.name).write_text(json.dumps(nb), encoding='utf-8')
+    return mistakes.name
+
+def copy_for_test(folder:Path, steps:int)->str: # name of the notebook
+    "The tutorial on training, long enough that somebody has to stop it"
+    nb = without_outputs(tutorial, 144, steps)
+    start = first_with(nb, 'background=True')
     probe = code("print(json.dumps(dict(deeds=monitor.deeds, status=monitor.status, step=runner.recorder.step, asked=monitor.history.step, "
                  "last=(runner.recorder.work_dir/'last.ckpt').exists(), validated=runner.validated_step)))", 'probe')
     here = code("again = Runner(load_config('demo', *settings, 'total_iter=4000'))\nagain.train()", 'here')
     ended = code("print(json.dumps(dict(why=again.stopping, step=again.recorder.step, last=(again.recorder.work_dir/'last.ckpt').exists())))", 'ended')
-    nb['cells'] = [*nb['cells'][:start + 1], code('import json', 'imports'), probe, here, ended]
+    nb['cells'] = [*nb['cells'][:start + 1], code('import json', 'imports'), probe, here, ended,
+                   code("more = Runner(load_config('demo', *settings, 'total_iter=4000')).train(background=True)", 'more'), code('more', 'shown')]
     (folder/tutorial.name).write_text(json.dumps(nb), encoding='utf-8')
     return tutorial.name
 
@@ -139,7 +159,7 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     page.set_viewport_size(dict(width=1100, height=1250))
     nb = Notebook(page, lab.url(name))
     codes = [i for i, c in enumerate(json.loads((lab.folder/name).read_text())['cells']) if c['cell_type'] == 'code']
-    *before, start, imports, probe, here, ended = codes
+    *before, start, imports, probe, here, ended, more, shown = codes
     for c in before: nb.run(c)
     began = time.time()
     cell = nb.run(start)
@@ -205,7 +225,53 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     page.reload()
     page.wait_for_selector('.jp-Notebook .jp-RenderedImage img', timeout=90_000)
     check(page.locator('.jp-Notebook .jp-Cell').nth(start).locator('.jp-RenderedImage img').evaluate('i => i.complete && i.naturalWidth > 300'), 'after a reload it is still there')
+
+    nb = Notebook(page, lab.url(name))
+    cell = nb.run(more)
+    view = cell.locator('[data-srlane=step]')
+    check(moved(2), 'another one trains')
+    nb.save()
+    page.wait_for_timeout(1000)
+    nb = Notebook(page, lab.url(name))
+    cell = nb.run(shown)
+    view = cell.locator('[data-srlane=step]')
+    view.wait_for(timeout=60_000)
+    check(moved(3), 'the page was loaded anew while it trained, and a cell with the Monitor shows the view again')
+    press('Stop')
+    cell.locator('.jp-RenderedImage img').wait_for(timeout=60_000)
+    check(cell.locator('.jp-OutputArea button').count() == 0, 'Stop works there too, and leaves the picture')
     return said
+
+def look_at_mistakes(page, lab, name, keep:Path=None):
+    "The worst images in their browser"
+    def check(ok, words):
+        if not ok: raise AssertionError(words)
+        print(f'  {words}', flush=True)
+    nb = Notebook(page, lab.url(name))
+    *before, last = [i for i, c in enumerate(json.loads((lab.folder/name).read_text())['cells']) if c['cell_type'] == 'code']
+    for c in before: nb.run(c)
+    cell = nb.run(last)
+    img = cell.locator('.jp-OutputArea img')
+    img.wait_for(timeout=60_000)
+    words, place = lambda: img.get_attribute('alt'), lambda: cell.get_by_text(re.compile(r'^\d+ of \d+$')).inner_text()
+    def changes(act, look, seconds=30):
+        "Whether something looks otherwise after an act"
+        was, end = look(), time.time() + seconds
+        act()
+        while look() == was and time.time() < end: page.wait_for_timeout(100)
+        return look() != was
+    source = lambda: img.get_attribute('src')
+    check('missed' in words() and place().startswith('1 of '), f'the browser opens with the worst image ({place()})')
+    check(changes(lambda: cell.get_by_role('button', name='Next').click(), words) and place().startswith('2 of '), 'Next shows another')
+    check(changes(lambda: cell.get_by_role('button', name='Previous').click(), words) and place().startswith('1 of '), 'Previous the one before')
+    check(changes(lambda: cell.get_by_label('proposals').check(), source), 'proposals are drawn when asked for')
+    check(changes(lambda: cell.get_by_label('angle map').check(), source), 'and the map of angles')
+    all_images = place()
+    check(changes(lambda: cell.get_by_label('category').select_option(index=1), place), f'a category has fewer: {place()} instead of {all_images}')
+    cell.get_by_label('worst by').select_option('missed')
+    page.wait_for_timeout(500)
+    check(place().startswith('1 of '), 'sorted by missed lanes')
+    if keep: cell.screenshot(path=str(keep/'mistakes.png'))
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -219,13 +285,15 @@ def main():
     with tempfile.TemporaryDirectory(prefix='srlane-', ignore_cleanup_errors=True) as tmp:
         folder = Path(tmp)/'notebooks'
         folder.mkdir()
-        name = copy_for_test(folder, a.steps)
+        name, name2 = copy_for_test(folder, a.steps), mistakes_for_test(folder)
         lab = Lab(folder)
         try:
             with sync_playwright() as pw:
                 browser = pw.chromium.launch(executable_path=chromium(), args=flags)
                 page = browser.new_page()
-                try: scenario(page, lab, name, a.keep)
+                try:
+                    scenario(page, lab, name, a.keep)
+                    look_at_mistakes(page, lab, name2, a.keep)
                 except Exception:
                     if a.keep: page.screenshot(path=str(a.keep/'failed.png'))
                     raise
