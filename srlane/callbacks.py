@@ -14,10 +14,10 @@ from .checkpoint import save_checkpoint
 # %% ../nbs/23_callbacks.ipynb #6b382834
 class Callback:
     "Does something at moments of a run; every method gets the `Runner`"
-    def before_train(self, runner): "Loaders are built, nothing has been trained yet"
-    def before_step(self, runner, batch): "A batch has arrived"
+    def before_train(self, runner): "The training images are at hand, no step has been taken yet"
+    def before_step(self, runner, batch): "A batch has arrived; `recorder.step` is still that of the step before"
     def before_update(self, runner, batch, output): "Gradients are there, the weights have not changed; `SkipUpdate` raised here keeps them as they are"
-    def after_step(self, runner, batch, output): "The weights have changed; `output` is what the network returned"
+    def after_step(self, runner, batch, output): "The step is over; `output` is what the network returned"
     def before_validate(self, runner): "The network is about to be put into evaluation mode"
     def after_validate(self, runner, validation): "A `Validation` has been made, or None came of it because of an error or a stop; last callback first, so that an average of weights is still in place"
     def on_stop(self, runner): "Training ends before its time, for the reason in `runner.stopping`"
@@ -104,7 +104,7 @@ class GuardLoss(Callback):
         while self.waiting: self.check(runner, *self.waiting.popleft())
 
     def check(self, runner, step, losses, batch):
-        values = dict(zip(losses, torch.stack([v.double() for v in losses.values()]).tolist()))
+        values = dict(zip(losses, torch.stack([v.detach().float() for v in losses.values()]).tolist()))
         if all(abs(v) < float('inf') for v in values.values()): return
         self.waiting.clear()
         names, file = all_names(batch), runner.recorder.work_dir/f'bad_batch_{step}_rank{runner.recorder.rank}.pt'

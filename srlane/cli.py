@@ -27,13 +27,16 @@ def train(args):
     runner = Runner(_config(args))
     runner.train(view='line')
     runner.log(f'best metric {runner.metric:.4f} at step {runner.best_step}; everything is in {runner.recorder.work_dir}')
+    runner.close()
 
 def validate(args):
     "Validate a split"
     from srlane.runner import Runner
     cfg = _config(args)
     if not cfg.load_from: raise ValueError('validate needs weights: give --load_from FILE')
-    Runner(cfg).validate(args.split)
+    runner = Runner(cfg)
+    runner.validate(args.split)
+    runner.close()
 
 # %% ../nbs/60_cli.ipynb #2c818d06
 def check(args):
@@ -73,6 +76,7 @@ def demo(args):
     metric, table = runner.validate('test')
     print(f'\nF1@0.5 on {args.test} held-out made-up roads: {metric:.4f} after {minutes:.1f} minutes of training')
     print(f'pictures, TensorBoard events and the best model are in {runner.recorder.work_dir}')
+    runner.close()
 
 # %% ../nbs/60_cli.ipynb #75c4b31f
 def evaluate(args):
@@ -105,7 +109,7 @@ def _road_options(p, train, val, test):
 
 def build_parser()->argparse.ArgumentParser:
     "The parser of `srlane`"
-    parser = argparse.ArgumentParser('srlane', description='Train, validate and run the SRLane lane detector.', formatter_class=_Format)
+    parser = argparse.ArgumentParser('srlane', description='Train and validate the SRLane lane detector.', formatter_class=_Format)
     parser.add_argument('--version', action='version', version=__version__)
     parser.add_argument('--debug', action='store_true', help='show where an error arose')
     commands = parser.add_subparsers(title='commands', dest='command', required=True, metavar='COMMAND')

@@ -47,11 +47,9 @@ def train_batches(runner:Runner):
 
 def one_step(runner:Runner, batch)->torch.Tensor: # the loss, detached
     "A training step as `train_epoch` takes it, less its bookkeeping"
-    loss = runner.net(batch)['loss'].sum()
-    runner.optimizer.zero_grad()
-    runner.fabric.backward(loss)
-    runner.optimizer.step()
-    return loss.detach()
+    output = runner.gradients(batch)
+    runner.update()
+    return output['loss'].detach().sum()
 
 # %% ../nbs/43_profile.ipynb #e29ca257
 class RateSearch(NamedTuple):
@@ -87,7 +85,8 @@ def steepest(rates, losses)->float:
     return float(rates[skip + int(np.argmin(slope[skip:len(rates) - skip]))])
 
 def find_rate(runner:Runner,
-              low:float=1e-6, high:float=1.,
+              low:float=1e-6,    # first learning rate
+              high:float=1.,     # last one, unless the loss breaks away before
               steps:int=60,      # training steps, at most
               smooth:float=.8,   # share of the mean so far that a step keeps
              )->RateSearch:
@@ -128,38 +127,39 @@ class StepProfile(NamedTuple):
         ax.set(xlabel='milliseconds', xlim=(0, 1.3*max(values)))
         return figure_picture_of(fig, ax, ' '.join(repr(self).split()))
 
-def profile_step(runner:Runner, steps:int=8, warm_up:int=2)->StepProfile:
+def profile_step(runner:Runner,
+                 steps:int=8,   # that are timed
+                 warm_up:int=2, # that come before them
+                )->StepProfile:
     "Time the parts of training steps; the Runner stays as it was"
     net, device, rows = runner.network, runner.fabric.device, []
     def now():
         if device.type == 'cuda': torch.cuda.synchronize(device)
         return time.perf_counter()
-    spent, whole_loss = [0.], net.loss
-    def timed_loss(*args):
-        start = now()
-        out = whole_loss(*args)
-        spent[0] += now() - start
-        return out
+    spent = {}
+    def timed(name, f):
+        def run(*args, **kwargs):
+            start = now()
+            try: return f(*args, **kwargs)
+            finally: spent[name] += now() - start
+        return run
     with untouched(runner):
         batches = train_batches(runner)
         try:
-            net.loss = timed_loss
+            net.loss, runner.fabric.backward = timed('loss', net.loss), timed('backward', runner.fabric.backward)
             for _ in range(warm_up + steps):
                 marks = [now()]
                 batch = next(batches)
                 marks.append(now())
-                spent[0] = 0.
-                loss = runner.net(batch)['loss'].sum()
+                spent.update(loss=0., backward=0.)
+                runner.gradients(batch)
                 marks.append(now())
-                runner.optimizer.zero_grad()
-                runner.fabric.backward(loss)
+                runner.update()
                 marks.append(now())
-                runner.optimizer.step()
-                marks.append(now())
-                data, forward, backward, optimizer = np.diff(marks).tolist()
-                rows.append((data, forward - spent[0], spent[0], backward, optimizer))
+                data, gradients, optimizer = np.diff(marks).tolist()
+                rows.append((data, gradients - sum(spent.values()), *spent.values(), optimizer))
         finally:
-            del net.loss
+            del net.loss, runner.fabric.backward
             batches.close()
     names = 'waiting for data', 'forward', 'assignment and losses', 'backward', 'optimiser'
     return StepProfile({n: median(r[i] for r in rows[warm_up:]) for i, n in enumerate(names)}, len(batch['img']))

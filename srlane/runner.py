@@ -43,8 +43,9 @@ def device_settings(accelerator='auto', # auto, cpu, cuda, mps
     said = []
     if accelerator == 'auto': accelerator = 'cuda' if torch.cuda.is_available() else 'cpu'
     gpus = OmegaConf.to_container(gpus) if OmegaConf.is_list(gpus) else gpus
-    if launched and gpus == 'auto': gpus = launched
-    if accelerator == 'cpu': devices = 1 if gpus == 'auto' else len(gpus) if isinstance(gpus, (list, tuple)) else int(gpus)
+    if isinstance(gpus, str) and gpus != 'auto': raise ValueError(f"gpus={gpus}: give a number of devices, a list of their indices such as [0,1], or auto")
+    if gpus == 'auto': gpus = launched or (1 if accelerator in ('cpu', 'mps') else gpus)
+    if accelerator == 'cpu': devices = len(gpus) if isinstance(gpus, (list, tuple)) else int(gpus)
     else: devices = gpus if isinstance(gpus, str) else list(gpus) if isinstance(gpus, (list, tuple)) else int(gpus)
     count = torch.cuda.device_count() if devices == 'auto' else len(devices) if isinstance(devices, list) else devices
     if isinstance(count, int) and count < 1: raise ValueError(f"gpus={gpus}: no device; give a number from 1 on, a list of indices, or auto")
@@ -277,7 +278,7 @@ class Keep(Callback):
     def after_step(self, runner, batch, output):
         step = runner.recorder.step
         if self.save_interval and step % self.save_interval == 0: runner.save_last()
-        if self.keep_interval and step % self.keep_interval == 0: runner.save(f'step_{step:07d}.ckpt', runner.state())
+        if self.keep_interval and step % self.keep_interval == 0: runner.save_state(f'step_{step:07d}.ckpt')
 
 @patch
 def save(self:Runner,
@@ -290,11 +291,17 @@ def save(self:Runner,
     save_checkpoint(state, self.recorder.work_dir/name, previous)
 
 @patch
-def save_last(self:Runner):
-    "Save the whole state as `last.ckpt`"
+def save_state(self:Runner, name, previous=None): # as for `save`
+    "Save the whole state, once every loss so far has proved finite"
+    self.claim('save')
     for c in self.callbacks:
         if isinstance(c, GuardLoss): c.check_all(self)
-    self.save('last.ckpt', self.state(), 'previous.ckpt')
+    self.save(name, self.state(), previous)
+
+@patch
+def save_last(self:Runner):
+    "Save the whole state as `last.ckpt`"
+    self.save_state('last.ckpt', 'previous.ckpt')
 
 @patch
 def save_best(self:Runner):
@@ -353,9 +360,28 @@ def whole(self:Runner, outputs)->dict:
 
 # %% ../nbs/30_runner.ipynb #2339210a
 @patch
+def gradients(self:Runner, batch)->dict: # what the network returned, summed over parts and devices
+    "Forward and backward, part by part; the weights stay as they are"
+    outputs, devices = [], self.fabric.world_size
+    self.optimizer.zero_grad()
+    for part, last in self.parts(batch):
+        with self.fabric.no_backward_sync(self.net, enabled=not last):
+            output = self.net(part)
+            loss = output['loss'].sum()
+            self.fabric.backward(loss*devices if devices > 1 else loss)     # DDP takes the mean over devices
+        outputs.append(output)
+    return self.whole(outputs)
+
+@patch
+def update(self:Runner):
+    "Change the weights by their gradients"
+    if self.cfg.clip_grad: self.fabric.clip_gradients(self.net, self.optimizer, max_norm=self.cfg.clip_grad, error_if_nonfinite=False)
+    self.optimizer.step()
+
+@patch
 def train_epoch(self:Runner, train_loader):
     "One pass over the training images, or what is left of it, or of `total_iter`"
-    cfg, recorder, devices = self.cfg, self.recorder, self.fabric.world_size
+    cfg, recorder = self.cfg, self.recorder
     log_interval = max(1, min(cfg.log_interval, len(train_loader.dataset)//cfg.batch_size))
     self.train_mode()
     end = time.perf_counter()
@@ -364,20 +390,11 @@ def train_epoch(self:Runner, train_loader):
         data_time = time.perf_counter() - end
         announce(self.callbacks, 'before_step', self, batch)
         recorder.step += 1
-        outputs = []
-        self.optimizer.zero_grad()
-        for part, last in self.parts(batch):
-            with self.fabric.no_backward_sync(self.net, enabled=not last):
-                output = self.net(part)
-                loss = output['loss'].sum()
-                self.fabric.backward(loss*devices if devices > 1 else loss)     # DDP takes the mean over devices
-            outputs.append(output)
-        output = self.whole(outputs)
+        output = self.gradients(batch)
         try: announce(self.callbacks, 'before_update', self, batch, output)
         except SkipUpdate as why: self.log(str(why))
         else:
-            if cfg.clip_grad: self.fabric.clip_gradients(self.net, self.optimizer, max_norm=cfg.clip_grad, error_if_nonfinite=False)
-            self.optimizer.step()
+            self.update()
             recorder.update_loss_status(output['loss_status'])
         self.scheduler.step()
         self.seen, self.complete = self.seen + cfg.batch_size, recorder.step
@@ -456,9 +473,8 @@ def train(self:Runner,
          ):
     "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end, in view"
     from srlane.monitor import Monitor
-    monitor = next((c for c in self.callbacks if isinstance(c, Monitor)), None) or Monitor(self, view)
-    if view: monitor.kind = view
-    return monitor.start() if background else monitor.run()
+    monitor = next((c for c in self.callbacks if isinstance(c, Monitor)), None) or Monitor(self)
+    return monitor.start(view) if background else monitor.run(view)
 
 # %% ../nbs/30_runner.ipynb #91c0ec5a
 class Validation(NamedTuple):
@@ -566,6 +582,12 @@ def sanity_check(self:Runner):
     "Find lanes in the first few validation batches, and forget them"
     self.net.eval()
     for _, batch in zip(range(self.cfg.sanity_batches), self.loader('val')): self.find_lanes(batch)
+
+# %% ../nbs/30_runner.ipynb #c10e5b2e
+@patch
+def close(self:Runner):
+    "Close the log and the curves; nothing is written any more"
+    self.recorder.close()
 
 # %% ../nbs/30_runner.ipynb #519a0a70
 def launch(cfg, # as from `load_config`
