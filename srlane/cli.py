@@ -26,7 +26,8 @@ def train(args):
     from srlane.runner import Runner
     runner = Runner(_config(args))
     runner.train(view='line')
-    runner.log(f'best metric {runner.metric:.4f} at step {runner.best_step}; everything is in {runner.recorder.work_dir}')
+    best = '' if runner.best_step is None else f'best metric {runner.metric:.4f} at step {runner.best_step}; '
+    runner.log(f'{best}everything is in {runner.recorder.work_dir}')
     runner.close()
 
 def validate(args):

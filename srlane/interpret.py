@@ -20,6 +20,7 @@ from .lane import Lane, decode_row, tusimple_points
 from .models.nms import select_lanes
 from .models.sketch import at_least_float32
 from .page import INK, Picture, figure_picture, ink_axes, picture_tag, write_page
+from .recorder import progress as watched
 from .score import Score, f1_figures
 from .transforms import read_image
 from .tusimple import FOUND, lane_accuracies
@@ -79,7 +80,7 @@ class Interpretation:
                  outputs=None,        # (images, N, 4+P) float32 raw rows of the network, for `sweep`
                  network=None,        # `TwoStageDetector`, for `sweep`, proposals and angle maps
                  sizes=None,          # dict of index to (w, h) of the image, pixels; all as the dataset says where None
-                 least:float=0.,      # confidence below which `outputs` lack rows
+                 least:float=.05,      # confidence below which `outputs` lack rows
                 ):
         found = dataset.predicted(predictions)
         self.dataset, self.index, self.predictions, self.outputs, self.network, self.least = dataset, list(found), list(found.values()), outputs, network, least
@@ -236,7 +237,6 @@ def from_runner(cls:Interpretation,
                 progress=True,   # show a bar
                )->Interpretation:
     "Find the lanes of a split's images with the network as it is, and take them apart"
-    from tqdm.auto import tqdm
     if runner.fabric.world_size > 1: raise ValueError('interpreting needs a run on one device: load the checkpoint into a runner with gpus=1')
     runner.claim('interpreting')
     loader, training, found, rows, sizes = runner.loader(split), runner.net.training, {}, {}, {}
@@ -246,7 +246,7 @@ def from_runner(cls:Interpretation,
     try:
         runner.net.eval()
         with torch.no_grad():
-            for batch in tqdm(loader, desc='Interpret', leave=False, disable=not progress):
+            for batch in watched(loader, 'Interpret', progress):
                 output, index = runner.net(batch), [m['index'] for m in batch['meta']]
                 found.update(zip(index, runner.network.roi_head.get_lanes(output, batch['meta'])))
                 rows.update(zip(index, keep_rows(output, least)))

@@ -123,7 +123,7 @@ def log_scalars(self:Recorder,
                 scalars, # name → number
                 step=None): # the current step where None
     "Write scalars to TensorBoard, CSV and `history`"
-    step = self.step if step is None else step
+    step, scalars = self.step if step is None else step, {k: float(v) for k, v in scalars.items()}
     self.history.append(dict(step=step, **scalars))
     for logger in self.loggers:
         logger.log_metrics(scalars, step)

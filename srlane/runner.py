@@ -17,8 +17,8 @@ import numpy as np, torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
 from . import __version__
-from .callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce
-from .checkpoint import CheckpointError, find_checkpoints, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
+from .callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce, announce_to_all
+from .checkpoint import CheckpointError, find_checkpoints, keep_checkpoint, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
 from .datasets import build_dataloader
 from .history import KeepTables
 from .lane import Lane
@@ -76,10 +76,11 @@ def build_precision(precision:str, # 32-true, 64-true, 16-mixed, bf16-mixed
 def build_fabric(cfg, loggers=(), strategy=None):
     "(Fabric on the devices that a configuration asks for, not launched yet; list of what was changed, in words)"
     from lightning.fabric import Fabric
+    from lightning.fabric.plugins.environments import SLURMEnvironment
     launched = int(os.environ.get('LOCAL_WORLD_SIZE') or 0)      # by torchrun
     asked, said = device_settings(cfg.accelerator, cfg.gpus, strategy or cfg.strategy, cfg.precision, launched)
     precision = build_precision(asked.pop('precision'), asked['accelerator'])
-    nodes = int(os.environ.get('GROUP_WORLD_SIZE') or os.environ.get('SLURM_NNODES') or 1)   # machines, as torchrun or Slurm counts them
+    nodes = int(os.environ.get('GROUP_WORLD_SIZE') or SLURMEnvironment.detect() and os.environ.get('SLURM_NNODES') or 1)   # machines, as torchrun or srun counts them
     return Fabric(plugins=[precision], loggers=list(loggers), num_nodes=nodes, **asked), said
 
 # %% ../nbs/30_runner.ipynb #baa7f33a
@@ -96,8 +97,8 @@ class Runner:
         self.resumed_from, state, said = find_state(cfg)
         self.recorder = build_recorder(cfg, fabric and fabric.global_rank, loggers)
         self.net = build_net(cfg if state is None else OmegaConf.merge(cfg, dict(backbone=dict(pretrained=False))))
+        if state is None: self.load_network()
         self.prepare_network()
-        self.load_network()
         self.optimizer = build_optimizer(cfg, self.net)
         self.scheduler = build_scheduler(cfg, self.optimizer)
         if fabric is None:
@@ -209,7 +210,7 @@ def load_state(self:Runner, state):
         raise CheckpointError(f"{self.resumed_from}: it holds another network than the configuration describes, so there is no going on from it "
                               f"(load_from takes over what fits): {' '.join(str(e).split())[:300]}") from None
     self.load_schedule(state, old)
-    self.fabric.strategy.precision.load_state_dict(state['precision'])
+    if state['precision']: self.fabric.strategy.precision.load_state_dict(state['precision'])     # empty where there was no scaler
     self.recorder.load_state(state['recorder'])
     self.seen, self.metric, self.best_step, self.validated_step = (state[k] for k in ('seen', 'metric', 'best_step', 'validated_step'))
     for k, c in self.named_callbacks().items():
@@ -277,8 +278,9 @@ class Keep(Callback):
 
     def after_step(self, runner, batch, output):
         step = runner.recorder.step
-        if self.save_interval and step % self.save_interval == 0: runner.save_last()
-        if self.keep_interval and step % self.keep_interval == 0: runner.save_state(f'step_{step:07d}.ckpt')
+        due = lambda interval: interval and step % interval == 0
+        if due(self.save_interval) or due(self.keep_interval): runner.save_last()
+        if due(self.keep_interval) and runner.fabric.is_global_zero: keep_checkpoint(runner.recorder.work_dir/'last.ckpt', f'step_{step:07d}.ckpt')
 
 @patch
 def save(self:Runner,
@@ -286,22 +288,17 @@ def save(self:Runner,
          state, # what to save
          previous=None): # name under which the file before stays
     "Save a checkpoint in the run's folder; one process writes"
-    if not self.fabric.is_global_zero: return
-    self.recorder.work_dir.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(state, self.recorder.work_dir/name, previous)
-
-@patch
-def save_state(self:Runner, name, previous=None): # as for `save`
-    "Save the whole state, once every loss so far has proved finite"
-    self.claim('save')
-    for c in self.callbacks:
-        if isinstance(c, GuardLoss): c.check_all(self)
-    self.save(name, self.state(), previous)
+    if self.fabric.is_global_zero: save_checkpoint(state, self.recorder.work_dir/name, previous)
 
 @patch
 def save_last(self:Runner):
-    "Save the whole state as `last.ckpt`"
-    self.save_state('last.ckpt', 'previous.ckpt')
+    "Save the whole state as `last.ckpt`, once every loss and weight has proved finite"
+    self.claim('save')
+    for c in self.callbacks:
+        if isinstance(c, GuardLoss): c.check_all(self)
+    if not torch.stack([v.isfinite().all() for v in self.network.state_dict().values()]).all():
+        raise NonFiniteLoss(f'step {self.recorder.step}: there are weights that are not finite, though the losses were; last.ckpt stays as it was. Go on from it with a lower optimizer.lr, or with clip_grad')
+    self.save('last.ckpt', self.state(), 'previous.ckpt')
 
 @patch
 def save_best(self:Runner):
@@ -448,7 +445,7 @@ def train_loop(self:Runner):
     except Exception as e: self.rescue(e)
     finally:
         self.trainer = None
-        announce(self.callbacks, 'after_train', self)
+        announce_to_all(self.callbacks, 'after_train', self)
 
 # %% ../nbs/30_runner.ipynb #0ef52ecd
 @patch
@@ -456,6 +453,7 @@ def rescue(self:Runner, error):
     "Save what is whole, and raise the error"
     work_dir, said = self.recorder.work_dir, str(error)
     gone = not work_dir.is_dir()
+    if gone and self.fabric.is_global_zero: work_dir.mkdir(parents=True)
     if self.complete == self.recorder.step and not isinstance(error, NonFiniteLoss):
         try: self.save_last()
         except (ValueError, OSError) as e: self.log(f'{e}')
@@ -509,7 +507,7 @@ def gather(self:Runner, found)->dict:
     sizes = self.fabric.all_gather(torch.tensor(len(rows), device=rows.device)).flatten().tolist()
     padded = torch.zeros(max(sizes), 5, dtype=rows.dtype, device=rows.device)
     padded[:len(rows)] = rows
-    return unpack_lanes(torch.cat([r[:n] for r, n in zip(self.fabric.all_gather(padded), sizes)]))
+    return {i: lanes for r, n in zip(self.fabric.all_gather(padded), sizes) for i, lanes in unpack_lanes(r[:n]).items()}
 
 # %% ../nbs/30_runner.ipynb #0a4be977
 @patch
@@ -531,9 +529,10 @@ def validate(self:Runner,
     "Find the lanes of a split's images, score them, keep the model where it is the best so far"
     self.claim('validate')
     loader, rec, found, validation, self.split = self.loader(split), self.recorder, {}, None, split
-    announce(self.callbacks, 'before_validate', self)
     try:
+        announce(self.callbacks, 'before_validate', self)
         self.net.eval()
+        self.share_buffers()
         for batch in progress(loader, 'Validate', self.bars and self.fabric.is_global_zero):
             if self.trainer and self.stopping: break
             found.update({m['index']: lanes for m, lanes in zip(batch['meta'], self.find_lanes(batch))})
@@ -548,7 +547,9 @@ def validate(self:Runner,
                 self.metric, self.best_step = score.metric, rec.step
                 self.save_best()
         validation = Validation(score.metric, score)
-    finally: announce(self.callbacks[::-1], 'after_validate', self, validation)
+    finally:
+        announce_to_all(self.callbacks[::-1], 'after_validate', self, validation)
+        if self.trainer: self.train_mode()
     return validation
 
 @patch
@@ -574,13 +575,23 @@ def score(self:Runner,
 @torch.no_grad()
 def find_lanes(self:Runner, batch)->list: # a list of `Lane` for each image
     "Images → raw predictions → lanes"
-    return self.network.roi_head.get_lanes(self.net(batch), batch['meta'])
+    if self.fabric.world_size == 1: output = self.net(batch)
+    else:
+        with self.fabric.autocast(): output = self.network(batch)      # DDP would have it wait for the other processes
+    return self.network.roi_head.get_lanes(output, batch['meta'])
+
+@patch
+def share_buffers(self:Runner):
+    "Give every process the first's running statistics, which are those that are saved"
+    if self.fabric.world_size > 1:
+        for b in self.network.buffers(): torch.distributed.broadcast(b, 0)
 
 # %% ../nbs/30_runner.ipynb #5168eb7a
 @patch
 def sanity_check(self:Runner):
     "Find lanes in the first few validation batches, and forget them"
     self.net.eval()
+    self.share_buffers()
     for _, batch in zip(range(self.cfg.sanity_batches), self.loader('val')): self.find_lanes(batch)
 
 # %% ../nbs/30_runner.ipynb #c10e5b2e

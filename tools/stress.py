@@ -1,6 +1,6 @@
 """Fault injection: trainings are killed, starved and spoilt, and spread over processes; nothing may be lost or differ.
 
-    python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices nolanes dead launch (all without a name)
+    python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices uneven nolanes dead launch (all without a name)
 
 Everything happens on made-up roads in a temporary folder, with the network of the preset `demo`, on the processor.
 `--quick` is what `make test` does: fewer kills, fewer ways to start processes.
@@ -307,9 +307,10 @@ def dead_worker(root, roads, problems, quick):
 
 def vanished(root, roads, problems, quick):
     log = root/'vanished.txt'
-    code = finish(child(train, settings(roads, root/'vanished'), [At({5}, lambda runner, batch: shutil.rmtree(runner.recorder.work_dir))], log=log))
-    expect(problems, 'vanished folder', log, code, 2, 'FileNotFoundError: .* has vanished')
-    usable(problems, 'vanished folder', root/'vanished', 4)
+    for name, more in (('vanished', {}), ('vanished before a save', dict(log_interval=100, save_interval=1))):
+        code = finish(child(train, settings(roads, root/name, **more), [At({5}, lambda runner, batch: shutil.rmtree(runner.recorder.work_dir))], log=log))
+        expect(problems, name, log, code, 2, 'FileNotFoundError: .* has vanished')
+        usable(problems, name, root/name, 4)
 
 def own_folders(root, roads, problems, quick):
     "Runs that start at the same moment"
@@ -330,12 +331,17 @@ def guards(root:Path, quick:bool)->list:
 
 # --- On several processes
 
-def report(out:Path, overrides:list):
+class StopInValidation(Callback):
+    "The first process is asked to stop as it begins to validate"
+    def before_validate(self, runner):
+        if runner.fabric.global_rank == 0: runner.stop('asked to')
+
+def report(out:Path, overrides:list, callbacks=()):
     "A training that writes what came of it: what `--report` does, so that launchers can start it"
     losses = []
     class Losses(Callback):
         def after_step(self, runner, batch, output): losses.append(float(output['loss']))
-    runner = Runner(load_config('demo', *overrides), callbacks=[Losses()])
+    runner = Runner(load_config('demo', *overrides), callbacks=[Losses(), *callbacks])
     runner.train()
     if not runner.fabric.is_global_zero: return
     predictions = {str(f.relative_to(runner.recorder.work_dir)): f.read_text() for f in sorted(runner.recorder.work_dir.glob('predictions/**/*.txt'))}
@@ -408,6 +414,18 @@ def no_lanes(root:Path, quick:bool)->list:
     difference = (found[0]['weights'] - found[1]['weights']).abs().max().item()
     return [] if difference < 1e-8 and found[1]['losses'].isfinite().all() else [f'weights differ by {difference:g}, losses are {found[1]["losses"]}']
 
+def uneven(root:Path, quick:bool)->list:
+    "Validation waits for nobody: there are fewer images than processes, and one process is asked to stop before it has seen its own"
+    roads, problems = make_roads(root/'roads'), []
+    (roads/'list/val.txt').write_text((roads/'list/val.txt').read_text().splitlines(True)[0])
+    for name, more in (('few', []), ('asked', ['--stop'])):
+        out, log = root/f'{name}.pt', root/f'{name}.txt'
+        codes = end(start([[sys.executable, here, *more, '--report', out, *settings(roads, root/name, total_iter=6, eval_ep=1, gpus=2)]], log), 60)
+        said = log.read_text()
+        if any(codes): problems.append(f'{name}: exit codes {codes}:\n{said[-3000:]}')
+        if more and 'left off, because training was asked to stop' not in said: problems.append(f'{name}: the validation was not left off:\n{said[-3000:]}')
+    return problems
+
 def steps_of(folder)->int: return max([len(f.read_text().splitlines()) - 1 for f in folder.glob('*/metrics.csv')], default=0)
 
 def children(pid)->list: # of process ids
@@ -478,10 +496,11 @@ def launched(root:Path, quick:bool)->list:
     said = ''.join(o.get('text', '') for c in nb.cells for o in c.outputs)
     return [] if 'launched twice' in said else [said]
 
-groups = dict(kills=kills, signals=stopping, guards=guards, devices=devices, nolanes=no_lanes, dead=dead_rank, launch=launched)
+groups = dict(kills=kills, signals=stopping, guards=guards, devices=devices, uneven=uneven, nolanes=no_lanes, dead=dead_rank, launch=launched)
 
 def main():
     if sys.argv[1:2] == ['--report']: return report(Path(sys.argv[2]), sys.argv[3:])
+    if sys.argv[1:3] == ['--stop', '--report']: return report(Path(sys.argv[3]), sys.argv[4:], [StopInValidation()])
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('names', nargs='*', metavar='GROUP'); p.add_argument('--quick', action='store_true')
     args = p.parse_args()
