@@ -80,7 +80,7 @@ class Interpretation:
                  outputs=None,        # (images, N, 4+P) float32 raw rows of the network, for `sweep`
                  network=None,        # `TwoStageDetector`, for `sweep`, proposals and angle maps
                  sizes=None,          # dict of index to (w, h) of the image, pixels; all as the dataset says where None
-                 least:float=.05,      # confidence below which `outputs` lack rows
+                 least:float=.05,     # confidence below which `outputs` lack rows
                 ):
         found = dataset.predicted(predictions)
         self.dataset, self.index, self.predictions, self.outputs, self.network, self.least = dataset, list(found), list(found.values()), outputs, network, least

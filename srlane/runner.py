@@ -117,25 +117,40 @@ class Runner:
         self.callbacks = [*own_callbacks(cfg), *callbacks, Keep(cfg.save_interval, cfg.keep_interval)]   # what is kept is what the others have left
         if state is not None: self.load_state(state)
 
-    def log(self, words): self.recorder.logger.info(words)
 
-    @property
-    def network(self): # without the wrappers of Fabric and compile
-        net = self.net.module
-        return getattr(net, '_orig_mod', net)
+# %% ../nbs/30_runner.ipynb #5c0d0002
+@patch(as_prop=True)
+def network(self:Runner):
+    "The network without the wrappers of Fabric and compile"
+    net = self.net.module
+    return getattr(net, '_orig_mod', net)
 
-    def tell(self, dataset):
-        "Log how many images a split has, and how many were left out"
-        self.log(f'{dataset.split}: {len(dataset):,} images' + (f', {len(dataset.bad):,} left out; the first: {dataset.bad[0][1]}' if dataset.bad else ''))
+@patch
+def log(self:Runner, words:str):
+    "Write a line to the log"
+    self.recorder.logger.info(words)
 
-    def claim(self, what):
-        "Refuse to take the network from a training in another thread"
-        if self.trainer not in (None, threading.get_ident()):
-            raise ValueError(f'{what}: another thread is training this run (as train(background=True) does); ask its Monitor, or stop() it and wait() first')
+@patch
+def tell(self:Runner,
+         dataset, # `LaneDataset`
+        ):
+    "Log how many images a split has, and how many were left out"
+    self.log(f'{dataset.split}: {len(dataset):,} images' + (f', {len(dataset.bad):,} left out; the first: {dataset.bad[0][1]}' if dataset.bad else ''))
 
-    def stop(self, why='asked to'):
-        "End training after the step at hand, with everything saved"
-        self.stopping = self.stopping or why
+@patch
+def claim(self:Runner,
+          what:str, # is about to be done
+         ):
+    "Refuse to take the network from a training in another thread"
+    if self.trainer not in (None, threading.get_ident()):
+        raise ValueError(f'{what}: another thread is training this run (as train(background=True) does); ask its Monitor, or stop() it and wait() first')
+
+@patch
+def stop(self:Runner,
+         why:str='asked to', # for the log
+        ):
+    "End training after the step at hand, with everything saved"
+    self.stopping = self.stopping or why
 
 # %% ../nbs/30_runner.ipynb #028e7bb6
 @patch

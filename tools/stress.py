@@ -359,6 +359,9 @@ def started(how, arguments)->list: # of commands that together are one training
     port = free_port()
     if how == 'torchrun': return [torchrun('--nproc_per_node=2', f'--master_port={port}', *arguments)]
     if how == 'fabric run': return [[sys.executable, '-m', 'lightning.fabric.cli', '--accelerator=cpu', '--devices=2', f'--main-port={port}', *arguments]]
+    if how == 'slurm':
+        task = lambda i: dict(JOB_NAME='train', JOB_ID=port, NTASKS=2, NTASKS_PER_NODE=2, NNODES=1, NODELIST='localhost', PROCID=i, LOCALID=i, NODEID=0)
+        return [['env', *(f'SLURM_{k}={v}' for k, v in task(i).items()), sys.executable, *arguments] for i in (0, 1)]
     if how == 'two nodes': return [torchrun('--nnodes=2', f'--node_rank={i}', '--nproc_per_node=1', '--master_addr=127.0.0.1', f'--master_port={port}', *arguments) for i in (0, 1)]
     return [[sys.executable, *arguments]]
 
@@ -379,7 +382,7 @@ def devices(root:Path, quick:bool)->list:
     roads, problems, one = make_roads(root/'roads'), [], {}
     more = dict(total_iter=8 if quick else 20, batch_size=8, freeze_bn='true', seg_loss_weight=.5, frame_filter=.01, eval_ep=100, log_interval=2, **{'test_parameters.conf_threshold': 0., 'scheduler.warm_up_iters': 2})
     runs = [('1', '', dict(gpus=1)), ('2 processes', '', dict(gpus=2)), ('2 processes, 2 parts', '', dict(gpus=2, accumulate=2))]
-    if not quick: runs += [('4 processes', '', dict(gpus=4)), ('1 process, 4 parts', '', dict(accumulate=4)), ('torchrun', 'torchrun', {}), ('two nodes', 'two nodes', {}),
+    if not quick: runs += [('4 processes', '', dict(gpus=4)), ('1 process, 4 parts', '', dict(accumulate=4)), ('torchrun', 'torchrun', {}), ('two nodes', 'two nodes', {}), ('two tasks as of Slurm', 'slurm', dict(gpus=2)),
                            ('2 processes, 4 data workers', '', dict(gpus=2, workers=4))]
     if not quick and find_spec('click'): runs.append(('fabric run', 'fabric run', {}))
     elif not quick: print('`fabric run` needs the package click, which is not there: not tried')
