@@ -28,6 +28,7 @@ class Batches:
 
 def bare(runner, loader):
     "What is left when everything is taken away that a training could do without"
+    runner.train_mode()                                      # once an epoch, as `train_epoch` does
     for batch in loader:
         runner.optimizer.zero_grad()
         output = runner.net(batch)
