@@ -9,10 +9,10 @@ __all__ = ['ONE', 'HALF', 'disc', 'ragged', 'disc_spans', 'thin_lines', 'fill_qu
 import numpy as np
 
 # %% ../nbs/05a_thickline.ipynb #2ae8f71d
-def disc(lane_width:int,     # thickness of the line, pixels
+def disc(thickness:int,      # of the line, pixels
         )->np.ndarray:       # (radius+1,) int half-widths of the rows 0, ±1, … ±radius around the centre
     "Half-widths of the rows of OpenCV's filled circle (`Circle` in drawing.cpp)"
-    radius = (lane_width + 1) >> 1
+    radius = (thickness + 1) >> 1
     half = np.zeros(radius + 1, int)
     err, dx, dy, plus, minus = 0, radius, 0, 1, 2*radius - 1
     while dx >= dy:
@@ -31,10 +31,10 @@ def ragged(counts:np.ndarray,   # (n,) how many entries each item has
 # %% ../nbs/05a_thickline.ipynb #6d415702
 def disc_spans(centres:np.ndarray,   # (n,2) int x,y of the discs, pixels
                size:tuple,           # (width, height) of the image, pixels
-               lane_width:int,       # thickness, pixels
+               thickness:int,        # pixels
               )->tuple:              # disc, row, left, right (inclusive): int arrays, cut to the image
     "The rows of filled circles"
-    (w, h), half = size, disc(lane_width)
+    (w, h), half = size, disc(thickness)
     k = np.arange(1 - len(half), len(half))
     y = centres[:,1,None] + k
     left, right = centres[:,0,None] - half[np.abs(k)], centres[:,0,None] + half[np.abs(k)]
@@ -123,14 +123,14 @@ def fill_quads(v:np.ndarray,   # (n,4,2) int64 corners in order, fixed point
 def quad_spans(p:np.ndarray,      # (n,2) int first ends x,y, pixels
                q:np.ndarray,      # (n,2) int last ends, pixels
                size:tuple,        # (width, height) of the image, pixels
-               lane_width:int,    # thickness, pixels, at least 2
+               thickness:int,     # pixels, at least 2
               )->tuple:           # line, row, left, right (inclusive): int arrays, cut to the image; rows may come several times
     "Thick lines without their discs (`ThickLine` in drawing.cpp)"
     p, q = p.astype(np.int64), q.astype(np.int64)
     line = np.flatnonzero((p != q).any(1))
     p, q = p[line], q[line]
     dx, dy = (p[:,0] - q[:,0]).astype(float), (q[:,1] - p[:,1]).astype(float)
-    r = ((lane_width << 15) + (lane_width & 1)*HALF)/np.sqrt(dx*dx + dy*dy)
+    r = ((thickness << 15) + (thickness & 1)*HALF)/np.sqrt(dx*dx + dy*dy)
     side = np.rint(np.stack([dy*r, dx*r], 1)).astype(np.int64)
     p, q = p << 16, q << 16
     v = np.stack([p + side, p - side, q - side, q + side], 1)
@@ -158,11 +158,11 @@ def join_spans(row:np.ndarray,     # (n,) int64 row number, any order, 0 ≤ row
 # %% ../nbs/05a_thickline.ipynb #d21d9946
 def thick_mask(points:np.ndarray,   # (n,2) int x,y, pixels
                size:tuple,          # (width, height) of the image, pixels
-               lane_width:int,      # thickness, pixels
+               thickness:int,       # pixels
               )->np.ndarray:        # (height, width) bool
     "The pixels of `cv2.line` from each point to the next"
     points = np.asarray(points, np.int64)
-    quads, discs = quad_spans(points[:-1], points[1:], size, lane_width), disc_spans(points, size, lane_width)
+    quads, discs = quad_spans(points[:-1], points[1:], size, thickness), disc_spans(points, size, thickness)
     _, row, left, right = (np.append(a, b) for a, b in zip(quads, discs))
     edge = np.zeros((size[1], size[0] + 1), int)
     np.add.at(edge, (row, left), 1); np.add.at(edge, (row, right + 1), -1)
