@@ -7,7 +7,7 @@ __all__ = ['MEAN_IOUS', 'GROUP', 'iou_matrices', 'match_lanes', 'CULaneScore', '
            'read_list', 'read_categories', 'read_json_lanes', 'eval_culane']
 
 # %% ../nbs/05d_culane.ipynb #c7922f71
-import json, re
+import json, re, sys
 import numpy as np
 from pathlib import Path
 from fastcore.basics import patch
@@ -133,16 +133,17 @@ def _score_group(predictions, annotations, size, lane_width):
     matrices = iou_matrices(predictions, annotations, size, lane_width)
     return matrices, [match_lanes(m) for m in matrices]
 
-def map_groups(fn,              # called with each group; at the top level of a module, so that a process can find it
-               groups:list,     # tuples of arguments
-               workers:int=0,   # processes; 0: this one
-               progress:bool=False, # show a bar
-              )->list:          # what fn returned, in order
+def map_groups(fn,                   # called with each group; at the top level of a module, so that a process can find it
+               groups:list,          # tuples of arguments
+               workers:int=0,        # processes; 0: this one
+               progress:bool=False,  # a bar where somebody watches: in a notebook or a terminal
+               desc:str='Evaluate',  # what the bar says
+              )->list:               # what fn returned, in order
     "Call fn with each group, in processes when there are workers"
     def bar(results):
-        if not progress: return list(results)
+        if not progress or not ('ipykernel' in sys.modules or sys.stderr.isatty()): return list(results)
         from tqdm.auto import tqdm
-        return list(tqdm(results, total=len(groups), desc='Evaluate', unit=f'×{GROUP} images'))
+        return list(tqdm(results, total=len(groups), desc=desc, unit='group'))
     if workers < 1 or len(groups) < 2: return bar(fn(*g) for g in groups)
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_all_start_methods, get_context
