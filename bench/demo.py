@@ -1,19 +1,21 @@
-"""What the demo reaches: F1@0.5 on 128 held-out made-up roads, for several seeds, by day and in the full mix with night, rain and glare.
+"""What the demo reaches: F1@0.5 on held-out made-up roads, for several seeds, by day and in the full mix with night, rain and glare.
 
-    python bench/demo.py [--seeds 0 1 2] [--full-seeds 0] [--root data/made-up-roads] [--out bench/demo.json]
+    python bench/demo.py [--seeds 0 1 2] [--full-seeds 0] [--root data/made-up-roads] [--out bench/demo.json] [--quick]
 
-The result goes to bench/demo.json, from which the README's table is printed; the last line printed is the same JSON object.
+As many roads as `srlane demo` makes. The result goes to bench/demo.json, from which the README's table is printed; runs of another
+version or of other roads are not added to it. The last line printed is the same JSON object.
 """
-import argparse, json, os, time
+import argparse, json, os, sys, tempfile, time
 from pathlib import Path
+from srlane import __version__
 
-def run(seed, full, root):
+def run(seed, full, root, roads, *overrides):
     "Train and test once; what came of it"
     from srlane.cli import demo_roads
     from srlane.config import load_config
     from srlane.runner import Runner
-    cfg = load_config('demo', dict(seed=seed, data_root=str(root)))
-    demo_roads(cfg, full)
+    cfg = load_config('demo', dict(seed=seed, data_root=str(root)), *overrides)
+    demo_roads(cfg, full, *roads.values())
     runner = Runner(cfg)
     start = time.perf_counter()
     runner.train()
@@ -22,23 +24,39 @@ def run(seed, full, root):
     by_category = {k: round(v['f1'], 4) for k, v in score.results[.5].items() if v.get('f1') is not None}
     return dict(roads='full' if full else 'day', seed=seed, f1=round(metric, 4), minutes=round(minutes, 2), iterations=cfg.total_iter, by_category=by_category)
 
+def measure(args, roads, overrides=()):
+    "Train with every seed, adding each run to the file as it ends; what the file then holds"
+    made = dict(version=__version__, roads=roads)
+    found = json.loads(args.out.read_text()) if args.out.exists() else dict(made, runs=[])
+    for k, v in made.items():
+        if found.get(k) != v: sys.exit(f'{args.out} has runs with {k} {found.get(k)}, not {v}: move it away or name another --out')
+    for full, seeds in ((False, args.seeds), (True, args.full_seeds)):
+        for seed in seeds:
+            row = run(seed, full, args.root, roads, *overrides)
+            found = dict(made, cores=os.cpu_count(), runs=[r for r in found['runs'] if (r['roads'], r['seed']) != (row['roads'], seed)] + [row])
+            part = args.out.with_name(args.out.name + '.tmp')
+            part.write_text(json.dumps(found, indent=1) + '\n')
+            os.replace(part, args.out)
+    return found
+
 def main():
+    from srlane.cli import build_parser
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--seeds', type=int, nargs='*', default=[0, 1, 2])
     p.add_argument('--full-seeds', type=int, nargs='*', default=[0])
     p.add_argument('--root', type=Path, default=Path('data/made-up-roads'))
     p.add_argument('--out', type=Path, default=Path(__file__).with_name('demo.json'))
+    p.add_argument('--quick', action='store_true', help='two steps on a few roads in a folder that goes away, only to see that it runs')
     args = p.parse_args()
-    rows = json.loads(args.out.read_text())['runs'] if args.out.exists() else []
-    for full, seeds in ((False, args.seeds), (True, args.full_seeds)):
-        for seed in seeds:
-            row = run(seed, full, args.root)
-            rows = [r for r in rows if (r['roads'], r['seed']) != (row['roads'], seed)] + [row]
-            part = args.out.with_name(args.out.name + '.tmp')
-            part.write_text(json.dumps(dict(cores=os.cpu_count(), runs=rows), indent=1) + '\n')
-            os.replace(part, args.out)
+    demo = build_parser().parse_args(['demo'])
+    roads = {k: getattr(demo, k) for k in ('train', 'val', 'test')}
+    if args.quick:
+        with tempfile.TemporaryDirectory() as tmp:
+            args.seeds, args.full_seeds, args.root, args.out = [0], [], Path(tmp)/'roads', Path(tmp)/'demo.json'
+            found = measure(args, dict(train=16, val=2, test=2), (f'work_dirs={tmp}/runs', 'total_iter=2'))
+    else: found = measure(args, roads)
     print(f"{'roads':6}{'seed':>5}{'F1@0.5':>9}{'minutes':>9}")
-    for r in rows: print(f"{r['roads']:6}{r['seed']:>5}{r['f1']:>9.4f}{r['minutes']:>9.2f}")
-    print(json.dumps(dict(runs=rows)))
+    for r in found['runs']: print(f"{r['roads']:6}{r['seed']:>5}{r['f1']:>9.4f}{r['minutes']:>9.2f}")
+    print(json.dumps(found))
 
 if __name__ == '__main__': main()
