@@ -88,7 +88,9 @@ def main():
     ap.add_argument('--rounds', type=int, default=5, help='times that all take turns')
     ap.add_argument('--port-images', type=int, default=40, help='images the port scores each round')
     ap.add_argument('--most', type=int, default=34680, help='images of the longest run')
+    ap.add_argument('--quick', action='store_true', help='a few images and one round, only to see that it runs')
     a = ap.parse_args()
+    if a.quick: a.images, a.rounds, a.port_images, a.most = 8, 1, 2, 200
     cv2.setNumThreads(0)
     pred, anno = load(Path(a.lanes)) if a.lanes else made_up_lanes(a.images)
     n, m = len(anno), min(a.port_images, len(anno))

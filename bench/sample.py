@@ -35,7 +35,9 @@ def main():
     p.add_argument('--config', default='culane_r18', help='preset or file')
     p.add_argument('--images', type=int, default=24, help='made-up frames')
     p.add_argument('--rounds', type=int, default=12, help='epochs over them')
+    p.add_argument('--quick', action='store_true', help='two frames and one epoch, only to see that it runs')
     a = p.parse_args()
+    if a.quick: a.images, a.rounds = 2, 1
     cv2.setNumThreads(0); torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as tmp:
         root = make_culane(Path(tmp)/'roads', a.images, 1, 1, progress=False)

@@ -1,6 +1,6 @@
 """The time of a training step next to the bare backbone's forward and backward pass.
 
-    python bench/step.py [--config culane_r18] [--batch 4] [--pairs 15] [--device auto] [--precision 32-true] [key=value ...]
+    python bench/step.py [--config culane_r18] [--batch 4] [--pairs 15] [--device auto] [--precision 32-true] [--quick] [key=value ...]
 
 Both run in turns, and the ratio is the median over pairs, so that a busy machine disturbs both alike; on a processor with
 other work OMP_NUM_THREADS=1 is steadier, and the ratio of processor seconds steadier still.
@@ -41,8 +41,10 @@ def main():
     p.add_argument('--pairs', type=int, default=15)
     p.add_argument('--device', default='auto')
     p.add_argument('--precision', default='32-true', choices=['32-true', '16-mixed', 'bf16-mixed'])
+    p.add_argument('--quick', action='store_true', help='one pair of the demo network with one image, only to see that it runs')
     p.add_argument('overrides', nargs='*', help='settings of the configuration')
     a = p.parse_args()
+    if a.quick: a.config, a.batch, a.pairs = 'demo', 1, 1
     device = a.device if a.device != 'auto' else 'cuda' if torch.cuda.is_available() else 'cpu'
     torch.manual_seed(0)
     cfg = load_config(a.config, 'backbone.pretrained=false', *a.overrides)

@@ -61,7 +61,9 @@ def main():
     ap.add_argument('--label', help='label file')
     ap.add_argument('--images', type=int, default=2000, help='made-up images')
     ap.add_argument('--rounds', type=int, default=5, help='times that both take turns')
+    ap.add_argument('--quick', action='store_true', help='a few images and one round, only to see that it runs')
     a = ap.parse_args()
+    if a.quick: a.images, a.rounds = 20, 1
     pred, anno, rows = load(a.pred, a.label) if a.pred else made_up(a.images)
     n, ours, theirs = len(anno), [], []
     for _ in range(a.rounds):

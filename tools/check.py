@@ -180,24 +180,29 @@ def check_wheel(tally:Tally):
         tally.attempt('wheel: every module imports, without nbdev, and none imports what is heavy', modules)
         if 'srlane.cli' in names: tally.attempt('wheel: `srlane --help` works', lambda: [] if 'train' in run(py.with_name('srlane'), '--help', cwd=tmp, env=dict(PYTHONPATH='')) else ['no `train` in its help'])
 
-# --- Fault injection
+# --- Scripts: fault injection and benchmarks
+
+def together(tally:Tally, scripts:dict, look, env=()): # name of the check -> script and arguments; `look`: its output -> problems
+    "Run scripts, as many at a time as there are cores"
+    def attempt(cmd):
+        start = time.time()
+        try: problems = look(run(sys.executable, *cmd, env=env))
+        except Exception as e: problems = [e]
+        return problems, time.time() - start
+    with ThreadPoolExecutor(os.cpu_count() or 1) as ex:
+        for name, (problems, secs) in zip(scripts, ex.map(attempt, scripts.values())): tally(name, problems, secs)
 
 def check_faults(tally:Tally):
     "`tools/stress.py` in its short form; `make stress` runs it whole"
     import stress
-    def attempt(name):
-        start = time.time()
-        try: return name, [] if run(sys.executable, 'tools/stress.py', '--quick', name) else ['it said nothing'], time.time() - start
-        except RuntimeError as e: return name, [str(e)], time.time() - start
-    with ThreadPoolExecutor(os.cpu_count() or 1) as ex:    # each waits most of its time
-        for name, problems, secs in ex.map(attempt, stress.groups): tally(f'faults: {name}', problems, secs)
-
-# --- Benchmarks
+    together(tally, {f'faults: {g}': ('tools/stress.py', '--quick', g) for g in stress.groups}, lambda out: [] if out else ['it said nothing'])
 
 def check_bench(tally:Tally):
-    "Each benchmark still runs, on its smallest setting; no figure is judged"
-    for p in sorted((root/'bench').glob('*.py')):
-        if '--quick' in p.read_text(encoding='utf-8'): tally.attempt(f'bench: {p.name} --quick runs', lambda: run(sys.executable, p, '--quick', env=dict(OMP_NUM_THREADS='1')) and [])
+    "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no figure is judged"
+    code = {p: p.read_text(encoding='utf-8') for p in sorted((root/'bench').glob('*.py'))}
+    scripts = [p for p in code if '__main__' in code[p]]
+    tally('bench: every benchmark has a --quick', [f'{p.name} has none' for p in scripts if '--quick' not in code[p]])
+    together(tally, {f'bench: {p.name} --quick runs': (p, '--quick') for p in scripts if '--quick' in code[p]}, lambda out: [] if json.loads(out.splitlines()[-1]) else ['its JSON is empty'], dict(OMP_NUM_THREADS='1'))
 
 # --- A person at JupyterLab
 
