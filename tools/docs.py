@@ -7,7 +7,7 @@
 
 nbdev does all but the rendering, as in `nbdev_docs`; smalldocs renders what Quarto would, from the same _quarto.yml.
 """
-import json, os, re, shutil, sys, tempfile
+import ast, json, os, re, shutil, sys, tempfile
 from collections import defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
@@ -43,9 +43,8 @@ def process()->Path: # `_proc`: nbdev's notebooks for rendering, with `show_doc`
 
 def symbols()->dict: # `models.neck.html` -> {`srlane.models.neck.ChannelMapper.forward`: its anchor}, the public names alone
     "What stands where, as nbdev's index of the package has it"
-    d, pages = {}, {}
-    exec((cfg.lib_path/'_modidx.py').read_text(encoding='utf-8'), d)
-    for names in d['d']['syms'].values():
+    pages, index = {}, ast.parse((cfg.lib_path/'_modidx.py').read_text(encoding='utf-8')).body[0].value   # `d = {…}`
+    for names in ast.literal_eval(index)['syms'].values():
         for name, (link, _) in names.items():
             page, anchor = link.split('#')
             if not re.search(r'(^|\.)_(?!_)', name): pages.setdefault(page, {})[name] = anchor
