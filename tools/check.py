@@ -89,6 +89,8 @@ def check_export(tally:Tally):
 def check_notebooks(tally:Tally, flags:str):
     paths = notebooks.notebooks()
     tally.attempt('notebooks: lint', lambda: [m for p in paths for m in notebooks.lint(p)])
+    named = f'{root}/data', '/tmp/x', 'File "/opt/a.b", line 1', 'File /opt/lib.so:3, in f', '/opt/lib/x.py:3: UserWarning'
+    tally('notebooks: lint notices the folders of a machine', [t for t in named if not notebooks.machine_path([dict(text=t)])])
     for path, ok, secs, text in notebooks.test_all(paths, flags): tally(f'notebook {path.relative_to(root)}', [] if ok else [text], secs)
 
 # --- Documentation

@@ -87,6 +87,15 @@ def lean_on_others(cells:list # of a notebook
         if not exported and not used <= known: bad.append(i)
     return bad
 
+_folders = re.compile(r'(?:/home/|/root/|/Users/|/tmp/|/private/var/|[A-Z]:\\\\Users|' + re.escape(str(root)) + r'/)[^"\s]*'
+                      r'|(?<=File )\\?"?/[^"\s]*|(?<![\w.:/<])/[\w./+-]*\.py\b')   # roots, what a traceback names, any absolute path of a module
+
+def machine_path(outputs:list # of a cell
+                )->str:       # '' where there is none
+    "The first folder of one machine that outputs name; pictures are not looked into"
+    found = _folders.search(re.sub(r'"image/[\w+]+": "[^"]*"', '', json.dumps(outputs)))
+    return found[0] if found else ''
+
 def lint(path:Path  # a notebook
         )->list:    # problems, one line each
     "What is wrong with a saved notebook, short of a failing test"
@@ -98,10 +107,8 @@ def lint(path:Path  # a notebook
     for i in lean_on_others(cells): say(i, 'imports something and uses names of other cells, but nbdev runs it without those when it builds the docs; give the import a cell of its own')
     for i, c in enumerate(cells):
         if c['cell_type'] != 'code': continue
-        shown = json.dumps(c.get('outputs', []))
         if any(o['output_type'] == 'error' for o in c.get('outputs', [])): say(i, 'its saved output is an error')
-        if found := re.search(r'(/home/|/root/|/Users/|/tmp/|/private/var/|[A-Z]:\\\\Users)[^"\s]*', re.sub(r'"image/\w+": "[^"]*"', '', shown)):
-            say(i, f'its saved output names a folder of one machine: {found[0][:60]}')
+        if found := machine_path(c.get('outputs', [])): say(i, f'its saved output names a folder of one machine: {found[:60]}')
     return out
 
 def main(argv:list):
