@@ -81,7 +81,7 @@ def main():
             loader.first = i
             gc.collect()
             turns.append({k: timed(loops[k]) for k in names[i % 3:] + names[:i % 3]})
-        extra = added(runner, loader)
+        extra = added(runner, loader, 1 if a.quick else 9)
         cfg, where = runner.cfg, torch.cuda.get_device_name() if torch.cuda.is_available() else f'{torch.get_num_threads()} CPU threads'
     ratio = {k: [spread([t[k][i]/t['bare'][i] for t in turns]) for i in (0, 1)] for k in ('Runner', 'control')}
     ms = {k: [median(t[k][i] for t in turns)*1e3 for i in (0, 1)] for k in loops}

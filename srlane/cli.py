@@ -59,9 +59,9 @@ def demo_roads(cfg,  # of the demo; `data_root` is where the roads are, or will 
                full=False, # with night, rain and glare, in a folder of their own
                n_train=2000, n_val=128, n_test=128):
     "The made-up roads of the demo"
-    from srlane.synth import day_categories, make_culane
+    from srlane.synth import RAIN, day_categories, make_culane
     if full: cfg.data_root = f'{cfg.data_root}-full'
-    make_culane(cfg.data_root, n_train, n_val, n_test, categories=None if full else list(day_categories), rain=.08 if full else 0., size=(cfg.ori_img_w, cfg.ori_img_h))
+    make_culane(cfg.data_root, n_train, n_val, n_test, categories=None if full else list(day_categories), rain=RAIN if full else 0., size=(cfg.ori_img_w, cfg.ori_img_h))
 
 def demo(args):
     "Make roads, train the small network of the preset `demo`, validate it on the test roads, draw what it finds"
