@@ -24,8 +24,14 @@ class Picture:
     def mime(self): return 'image/png' if self.data[:4] == b'\x89PNG' else 'image/jpeg'
     @property
     def text(self): return base64.b64encode(self.data).decode()
+    @property
+    def tag(self): return f'<img src="data:{self.mime};base64,{self.text}" alt="{html.escape(self.alt)}" style="max-width:100%">'
     def __repr__(self): return f'[{self.alt}]'
-    def _repr_mimebundle_(self, include=None, exclude=None): return {self.mime: self.text, 'text/plain': repr(self)}, {self.mime: dict(alt=self.alt)}
+
+    def bundle(self)->tuple: # MIME type → data, MIME type → metadata
+        "What a notebook shows and keeps: HTML with the words, and the image for what cannot show HTML"
+        return {'text/html': self.tag, self.mime: self.text, 'text/plain': repr(self)}, {self.mime: dict(alt=self.alt)}
+    def _repr_mimebundle_(self, include=None, exclude=None): return self.bundle()
 
     @classmethod
     def from_array(cls,
@@ -79,9 +85,9 @@ def picture_tag(picture:Picture,
                 src:str=None, # address of its file; None: the picture is written into the page
                )->str: # HTML
     "A picture with its caption"
-    where = f'loading="lazy" src="{html.escape(src)}"' if src else f'src="data:{picture.mime};base64,{picture.text}"'
+    img = f'<img loading="lazy" src="{html.escape(src)}" alt="{html.escape(picture.alt)}">' if src else picture.tag
     caption = f'<figcaption>{html.escape(picture.caption)}</figcaption>' if picture.caption else ''
-    return f'<figure><img {where} alt="{html.escape(picture.alt)}">{caption}</figure>'
+    return f'<figure>{img}{caption}</figure>'
 
 def pictures_tag(pictures)->str: # HTML
     "Pictures side by side, as many as fit"
