@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['colors', 'dashes', 'Line', 'Panel', 'loss_panel', 'metric_panel', 'panels', 'describe', 'ticks', 'tick_text', 'span',
-           'chart', 'charts', 'draw', 'history_picture', 'compare']
+           'chart', 'charts', 'draw', 'newest_table', 'history_picture', 'compare']
 
 # %% ../nbs/39a_curves.ipynb #d510ee83
 import html, math, textwrap
@@ -27,6 +27,9 @@ class Line(NamedTuple):
     width:float=1.6
     opacity:float=1.
     dots:bool=False     # a dot at each point
+
+    @property
+    def marked(self): return self.dots or len(self.x) == 1     # one point makes no line
 
 class Panel(NamedTuple):
     "Lines with axes"
@@ -90,41 +93,58 @@ def span(panel)->tuple: # x low, x high, y low, y high; None where there is noth
     if high <= low: low, high = (low*.9, low*1.1) if low > 0 else (low, low + 1)
     return xs[keep].min(), max(xs[keep].max(), xs[keep].min() + 1), low, high
 
-def chart(panel, width:int=300, height:int=190)->str: # SVG
-    "A panel as SVG that takes the theme's colour for its lettering"
-    legend, rows, x = [], 0, 0.
-    for o in panel.lines:
+def _color(o): return 'currentColor' if o.style is None else colors[o.style%len(colors)]
+def _stroke(o):
+    dash = '' if o.style is None or o.dots else dashes[o.style%len(dashes)]
+    return f'fill="none" stroke="{_color(o)}" stroke-width="{o.width}" stroke-opacity="{o.opacity}"' + (f' stroke-dasharray="{dash}"' if dash else '')
+def _text(x, y, s, more=''): return f'<text x="{x:.0f}" y="{y:.0f}" {more}>{html.escape(s)}</text>'
+
+def _legend(lines, left, width):
+    "The names of lines, and the height that they take"
+    out, row, x = [], 0, 0.
+    for o in lines:
         if not o.name: continue
         w = 24 + 6.1*len(o.name)
-        if x + w > width - 40: rows, x = rows + 1, 0.
-        legend.append((o, x, rows))
+        if x + w > width - 40: row, x = row + 1, 0.
+        out += [f'<path d="M{left + x:.0f} {25 + 14*row}h16" {_stroke(o)}/>', _text(left + x + 19, 28 + 14*row, o.name)]
         x += w
+    return out, 14*(row + 1) if out else 0
+
+def _scales(panel, box, left, right, top, bottom):
+    "Functions from a panel's x and y to pixels"
+    x0, x1, y0, y1 = box
+    scale = np.log10 if panel.log else np.asarray
+    a, b = scale(y0), scale(y1)
+    return lambda v: left + (v - x0)/(x1 - x0)*(right - left), lambda v: bottom - (scale(v) - a)/(b - a)*(bottom - top)
+
+def _axes(panel, box, X, Y, left, right, bottom):
+    "Lines across and numbers"
+    out = []
+    for v in ticks(*box[2:], log=panel.log):
+        out += [f'<path d="M{left} {Y(v):.1f}H{right}" stroke="currentColor" stroke-opacity=".18"/>', _text(left - 4, Y(v) + 4, tick_text(v), 'text-anchor="end"')]
+    return out + [_text(min(X(v), right - 8), bottom + 14, tick_text(v), 'text-anchor="middle"') for v in ticks(*box[:2])]
+
+def _curve(o, log, X, Y, right, top):
+    "A line, its dots, and the number at its end"
+    good = np.isfinite(o.y) & ((o.y > 0) | (not log))
+    x, y = X(o.x[good]).tolist(), Y(o.y[good]).tolist()
+    out = [f'<polyline points="{" ".join(f"{p:.1f},{q:.1f}" for p, q in zip(x, y))}" {_stroke(o)}/>']
+    if o.marked: out += [f'<circle cx="{p:.1f}" cy="{q:.1f}" r="3" fill="{_color(o)}"/>' for p, q in zip(x, y)]
+    if o.dots and len(y): out.append(_text(min(x[-1], right - 2), max(y[-1] - 6, top + 4), f'{o.y[-1]:.3f}', 'text-anchor="end" font-weight="600"'))
+    return out
+
+def chart(panel, width:int=300, height:int=190)->str: # SVG
+    "A panel as SVG that takes the theme's colour for its lettering"
     box = span(panel)
     left = 12 + 6*max(len(tick_text(v)) for v in ticks(*box[2:], log=panel.log)) if box else 30
-    right, top, bottom = width - 8, 24 + 14*(rows + 1 if legend else 0), height - 18
-    color = lambda o: 'currentColor' if o.style is None else colors[o.style%len(colors)]
-    dash = lambda o: '' if o.style is None or o.dots else dashes[o.style%len(dashes)]
-    stroke = lambda o: f'fill="none" stroke="{color(o)}" stroke-width="{o.width}" stroke-opacity="{o.opacity}"' + (f' stroke-dasharray="{dash(o)}"' if dash(o) else '')
-    text = lambda x, y, s, more='': f'<text x="{x:.0f}" y="{y:.0f}" {more}>{html.escape(s)}</text>'
-    out = [text(4, 13, panel.title, 'font-weight="600" font-size="12"')]
-    for o, x, row in legend:
-        y = 28 + 14*row
-        out += [f'<path d="M{left + x:.0f} {y - 3}h16" {stroke(o)}/>', text(left + x + 19, y, o.name)]
-    if box is None: out.append(text((left + right)/2, (top + bottom)/2, 'nothing yet', 'text-anchor="middle" opacity=".7"'))
+    legend, taken = _legend(panel.lines, left, width)
+    right, top, bottom = width - 8, 24 + taken, height - 18
+    out = [_text(4, 13, panel.title, 'font-weight="600" font-size="12"'), *legend]
+    if box is None: out.append(_text((left + right)/2, (top + bottom)/2, 'nothing yet', 'text-anchor="middle" opacity=".7"'))
     else:
-        x0, x1, y0, y1 = box
-        scale = np.log10 if panel.log else np.asarray
-        a, b = scale(y0), scale(y1)
-        X, Y = lambda v: left + (v - x0)/(x1 - x0)*(right - left), lambda v: bottom - (scale(v) - a)/(b - a)*(bottom - top)
-        for v in ticks(y0, y1, log=panel.log):
-            out += [f'<path d="M{left} {Y(v):.1f}H{right}" stroke="currentColor" stroke-opacity=".18"/>', text(left - 4, Y(v) + 4, tick_text(v), 'text-anchor="end"')]
-        for v in ticks(x0, x1): out.append(text(min(X(v), right - 8), height - 4, tick_text(v), 'text-anchor="middle"'))
-        for o in panel.lines:
-            good = np.isfinite(o.y) & ((o.y > 0) | (not panel.log))
-            x, y = X(o.x[good]).tolist(), Y(o.y[good]).tolist()
-            out.append(f'<polyline points="{" ".join(f"{p:.1f},{q:.1f}" for p, q in zip(x, y))}" {stroke(o)}/>')
-            if o.dots: out += [f'<circle cx="{p:.1f}" cy="{q:.1f}" r="3" fill="{color(o)}"/>' for p, q in zip(x, y)]
-            if o.dots and len(y): out.append(text(min(x[-1], right - 2), max(y[-1] - 6, top + 4), f'{o.y[-1]:.3f}', 'text-anchor="end" font-weight="600"'))
+        X, Y = _scales(panel, box, left, right, top, bottom)
+        out += _axes(panel, box, X, Y, left, right, bottom)
+        for o in panel.lines: out += _curve(o, panel.log, X, Y, right, top)
     alt = html.escape(describe(panel))
     return (f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}" style="flex:1 1 {width - 20}px;max-width:{width*1.5:.0f}px;min-width:0" font-size="11" '
             f'font-family="system-ui,sans-serif" fill="currentColor"><title>{alt}</title>{"".join(out)}</svg>')
@@ -139,7 +159,7 @@ def draw(panel, ax):
     for o in panel.lines:
         color = INK if o.style is None else colors[o.style%len(colors)]
         dash = None if o.style is None or o.dots or not dashes[o.style%len(dashes)] else [float(v)/o.width for v in dashes[o.style%len(dashes)].split()]
-        line, = ax.plot(o.x, o.y, color=color, lw=o.width, alpha=o.opacity, marker='o' if o.dots else None, ms=4, clip_on=not o.dots, label=o.name or None)
+        line, = ax.plot(o.x, o.y, color=color, lw=o.width, alpha=o.opacity, marker='o' if o.marked else None, ms=4, clip_on=not o.marked, label=o.name or None)
         if dash: line.set_dashes(dash)
     box = span(panel)
     if box is None: ax.text(.5, .5, 'nothing yet', color=INK, ha='center', transform=ax.transAxes, fontsize=8)
@@ -155,6 +175,12 @@ def draw(panel, ax):
         for t in legend.get_texts(): t.set_parse_math(False)
     return ink_axes(ax)
 
+def newest_table(history)->str: # '' before the first
+    "The newest table, under what it is of"
+    row = next((o for o in reversed(history.validations) if o.get('rows')), None)
+    if row is None: return ''
+    return f"{dict(val='validation').get(row['split'], row['split'])} at step {row['step']}\n{history.table()}"
+
 def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predictions; from the run's folder where None
                     log=False, smooth=.6,
                     note='', # said above it, as of an error
@@ -162,9 +188,8 @@ def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predic
     "A run in one picture: curves, the newest table, the newest predictions"
     import cv2
     from matplotlib.figure import Figure
-    table = history.table()
     if pictures is None and history.picture and (img := cv2.imread(str(history.picture))) is not None: pictures = img[..., ::-1]
-    text = '' if table is None else f"validation at step {history.validations[-1]['step']}\n{table}"
+    text = newest_table(history)
     heights = [1.75, 1.75, *([.16*(text.count(chr(10)) + 1) + .1] if text else []), *([6.2*pictures.shape[0]/pictures.shape[1] + .1] if pictures is not None else [])]
     fig = Figure(figsize=(6.2, sum(heights) + 1.1), layout='constrained')
     grid = fig.add_gridspec(len(heights), 2, height_ratios=heights)
