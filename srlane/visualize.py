@@ -94,34 +94,42 @@ def target_lanes(gt_lane,  # (max_lanes, 4+P) target rows
     rows = gt_lane.detach().cpu().numpy() if hasattr(gt_lane, 'detach') else np.asarray(gt_lane)
     return [row_points(r, geometry) for r in rows if r[1] > 0]
 
-def show_batch(batch,     # dict of `img` (B, 3, H, W), `gt_lane` (B, max_lanes, 4+P), `meta` (B dicts)
-               geometry:ImageGeometry, n=6, cols=3):
-    "The first images of a batch with their targets drawn back from the target rows"
+def show_batch(batch,     # dict of `img` (B, 3, H, W), `gt_lane` (B, max_lanes, 4+P), `gt_angle` (a (B, h, w) for each level), `meta` (B dicts)
+               geometry:ImageGeometry, n=6,
+               cols=None, # images in a row; where None 3, or 1 with its angle map
+               level=1,   # of the angle maps: 0 the finest
+              ):
+    "The first images of a batch with their targets drawn back from the target rows, and beside each its angle map"
     import matplotlib.pyplot as plt
-    n = min(n, len(batch['img']))
-    rows = -(-n//cols)
-    _, axs = plt.subplots(rows, cols, figsize=(8, rows*8/cols*geometry.img_h/geometry.img_w + .25*rows), squeeze=False)
+    n, each = min(n, len(batch['img'])), 2 if 'gt_angle' in batch else 1
+    cols = min(n, cols or 3//each)
+    rows, width = -(-n//cols), 8/(cols*each)
+    _, axs = plt.subplots(rows, cols*each, figsize=(8, rows*(width*geometry.img_h/geometry.img_w + .25)), squeeze=False)
     for ax in axs.flat: ax.set_axis_off()
-    for i, ax in zip(range(n), axs.flat):
+    for i, (ax, *beside) in enumerate(axs.reshape(-1, each)[:n]):
         name = batch['meta'][i].get('name', '') if 'meta' in batch else ''
         lanes = target_lanes(batch['gt_lane'][i], geometry) if 'gt_lane' in batch else []
         show_image(draw_lanes(to_array(batch['img'][i]), lanes), ax, str(name)[-24:])
+        for ax in beside:
+            angles = batch['gt_angle'][level][i]
+            show_angles(angles, batch['img'][i], ax, 'angle map, {} × {} cells'.format(*angles.shape), color='#f0e442')
     plt.tight_layout()
 
 # %% ../nbs/02_visualize.ipynb #15957c3f
 def show_angles(angles,      # (h, w) angles divided by π; 0 means none
                 img=None,    # network's image under it
-                ax=None, title=None, figsize=(6, 2.6)):
-    "An angle map as one short line a cell, coloured by direction"
+                ax=None, title=None, figsize=(6, 2.6),
+                color=None): # of all lines, on a darkened image; by direction where None
+    "An angle map as one short line a cell"
     import matplotlib.pyplot as plt
     a = angles.detach().float().cpu().numpy() if hasattr(angles, 'detach') else np.asarray(angles, float)
     h, w = a.shape
     if ax is None: _, ax = plt.subplots(figsize=figsize)
-    if img is not None: ax.imshow(to_array(img), extent=(0, w, h, 0), aspect='auto', alpha=.6)
+    if img is not None: ax.imshow(to_array(img)//(2 if color else 1), extent=(0, w, h, 0), aspect='auto', alpha=None if color else .6)
     y, x = np.nonzero(a)
     t = a[y, x]*np.pi
-    ax.quiver(x + .5, y + .5, np.cos(t), np.sin(t), a[y, x], cmap='twilight', clim=(0, 1), pivot='mid', headwidth=0, headlength=0, headaxislength=0,
-              scale=1.1, scale_units='x', angles='uv', width=.004)
+    style = dict(color=color, width=.008) if color else dict(cmap='twilight', clim=(0, 1), width=.004)
+    ax.quiver(x + .5, y + .5, np.cos(t), np.sin(t), *([] if color else [a[y, x]]), pivot='mid', headwidth=0, headlength=0, headaxislength=0, scale=1.1, scale_units='x', angles='uv', **style)
     ax.set(xlim=(0, w), ylim=(h, 0), xticks=[], yticks=[])
     if title: ax.set_title(title, fontsize=9)
     return ax
