@@ -104,7 +104,7 @@ def show_batch(batch,     # dict of `img` (B, 3, H, W), `gt_lane` (B, max_lanes,
     n, each = min(n, len(batch['img'])), 2 if 'gt_angle' in batch else 1
     cols = min(n, cols or 3//each)
     rows, width = -(-n//cols), 8/(cols*each)
-    _, axs = plt.subplots(rows, cols*each, figsize=(8, rows*(width*geometry.img_h/geometry.img_w + .25)), squeeze=False)
+    _, axs = plt.subplots(rows, cols*each, figsize=(8, rows*(width*geometry.img_h/geometry.img_w + .25)), dpi=72 if each == 2 else None, squeeze=False)   # twice the photographs in a notebook of the same size
     for ax in axs.flat: ax.set_axis_off()
     for i, (ax, *beside) in enumerate(axs.reshape(-1, each)[:n]):
         name = batch['meta'][i].get('name', '') if 'meta' in batch else ''
