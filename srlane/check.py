@@ -303,7 +303,7 @@ def check_split(dataset:LaneDataset,
     for kind, words in dataset.bad:
         where, _, says = words.partition(': ')
         found.setdefault(kind, []).append(Example(where, says or words))
-    for photo, n, odd in (o for group in map_groups(_check_group, groups, workers, progress) for o in group):
+    for photo, n, odd in (o for group in map_groups(_check_group, groups, workers, progress, 'Check') for o in group):
         photos.append(photo)
         if n is not None: counts[n] += 1
         for kind, example in odd: found.setdefault(kind, []).append(example)

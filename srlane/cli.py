@@ -138,7 +138,7 @@ def build_parser()->argparse.ArgumentParser:
 
     p = add('check', check, 'look for faults in a data set before training on it')
     p.add_argument('config', metavar='CONFIG', help='as for train')
-    p.add_argument('--decode', action='store_true', help='decode every image: slow, and finds near-duplicates too')
+    p.add_argument('--decode', action='store_true', help='decode every image: slow, and finds damage in their middle and near-duplicates too')
     p.add_argument('--report', metavar='FILE', help='write an HTML page with the worst examples')
     _run_options(p)
 

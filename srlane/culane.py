@@ -235,7 +235,7 @@ def read_lanes(data:bytes,     # content of a .lines.txt file
 def read_list(path, # an image list
              )->list: # names without leading slash
     "Image names of a list file"
-    try: return [line.split()[0].lstrip('/') for line in Path(path).read_text().splitlines() if line.strip()]
+    try: return [line.split()[0].lstrip('/') for line in Path(path).read_text(encoding='utf-8').splitlines() if line.strip()]
     except UnicodeDecodeError: raise ValueError(f'{path}: not a text file; an image list has one image per line') from None
 
 def read_categories(folder, # with test0_normal.txt … test8_night.txt

@@ -177,7 +177,7 @@ def draw(panel, ax):
 
 def newest_table(history)->str: # '' before the first
     "The newest table, under what it is of"
-    row = next((o for o in reversed(history.validations) if o.get('rows')), None)
+    row = history.newest()
     if row is None: return ''
     return f"{dict(val='validation').get(row['split'], row['split'])} at step {row['step']}\n{history.table()}"
 

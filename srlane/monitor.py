@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['parts', 'views', 'predictions', 'begin_copy', 'Deed', 'check_view', 'Monitor', 'status_html', 'curves_html',
-           'table_html', 'pictures_html', 'log_html', 'Tail', 'View', 'LineView', 'bundle', 'PageView', 'cell_number',
-           'WidgetView']
+           'table_html', 'pictures_html', 'log_html', 'Tail', 'View', 'LineView', 'bundle', 'in_words', 'PageView',
+           'cell_number', 'WidgetView']
 
 # %% ../nbs/40_monitor.ipynb #c33329c0
 import base64, html, logging, sys, threading, time, traceback
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2, numpy as np, torch
 from fastcore.basics import patch
 from .callbacks import Callback, StopFile
-from .curves import charts, history_picture, panels
+from .curves import charts, history_picture, newest_table, panels
 from .datasets import collate
 from .history import History, KeepTables, clock, memory_used, picture_name, validation_row
 from .page import Picture, picture_tag
@@ -314,9 +314,9 @@ def curves_html(m:Monitor)->str: return charts(panels(m.history, log=m.log))
 
 def table_html(m:Monitor)->str:
     "The newest table, small"
-    row = m.history.newest()
-    if row is None: return ''
-    return (f'<div style="color:var(--jp-content-font-color1,inherit);font-size:12px;line-height:1.35;overflow-x:auto">{row["split"]}, step {row["step"]}'
+    heading, _, text = newest_table(m.history).partition('\n')
+    if not text: return ''
+    return (f'<div style="color:var(--jp-content-font-color1,inherit);font-size:12px;line-height:1.35;overflow-x:auto">{heading}'
             f'{m.history.table()._repr_html_().replace("text-align", "padding:1px 9px;text-align")}</div>')
 
 def pictures_html(m:Monitor)->str: return picture_tag(m.pictures).replace('<img ', '<img style="max-width:100%" ') if m.pictures else ''
@@ -374,33 +374,38 @@ def bundle(m:Monitor)->tuple: # MIME type → data, MIME type → metadata
     "What stays in the notebook: one picture, with its words"
     note = f'{type(m.error).__name__}: {m.error}' if m.error else ''
     pictures = None if m.pictures is None else cv2.imdecode(np.frombuffer(m.pictures.data, np.uint8), 1)[..., ::-1]
-    data, metadata = history_picture(m.history, pictures, m.log, note=note)._repr_mimebundle_()
-    words = f'{m.status}: {m.history}' + (f'\n{m.history.table()}' if m.history.table() else '') + (f'\n{m.trace}' if m.trace else '')
-    return data | {'text/plain': words}, metadata
+    data, metadata = history_picture(m.history, pictures, m.log, note=note).bundle()
+    return {'image/png': data['image/png'], 'text/plain': in_words(m)}, metadata      # no HTML: GitHub would show it without the image
+
+def in_words(m:Monitor)->str:
+    "The same as text"
+    return f'{m.status}: {m.history}' + (f'\n{m.history.table()}' if m.history.table() else '') + (f'\n{m.trace}' if m.trace else '')
 
 class PageView(View):
-    "HTML that is replaced as a whole"
+    "HTML that is replaced as a whole; the words that come to stand below the last picture are for those who cannot see it"
     def __init__(self, m, buttons):
-        self.content, self.say, self.handles = None, m.words.append, []
+        self.content, self.words, self.say, self.handles = None, {'text/html': '', 'text/plain': ''}, m.words.append, []
         self.put_up(m)
 
     def put_up(self, m):
         "Show it in the cell at hand"
         from IPython.display import display
-        data, metadata = self.content or (self.body(m), {})
         self.cell = cell_number()
-        self.handles.append(display(data, metadata=metadata, raw=True, display_id=True))
+        self.handles.append([display(data, metadata=metadata, raw=True, display_id=True) for data, metadata in (self.content or (self.body(m), {}), (self.words, {}))])
 
     def body(self, m): return {'text/html': '<div data-srlane="live">' + ''.join(p(m) for p in parts) + '</div>', 'text/plain': repr(m)}
     def update(self, m): self.replace(self.body(m))
-    def replace(self, data, metadata=None):
+    def replace(self, data, metadata=None, place=0): # 0: the view, 1: the words below it
         from IPython.display import display
-        for handle in self.handles: display(data, metadata=metadata, raw=True, display_id=handle.display_id, update=True)
+        for handles in self.handles: display(data, metadata=metadata, raw=True, display_id=handles[place].display_id, update=True)
 
     def close(self, m):
         self.content = bundle(m)
+        self.words = {'text/html': f'<details style="color:var(--jp-content-font-color1,inherit)"><summary>in words</summary><pre style="color:inherit">{html.escape(in_words(m))}</pre></details>', 'text/plain': ''}
+        self.present(m)
+    def present(self, m):                               # a cell that waits says it once more: some frontends only listen to the cell at hand
         self.replace(*self.content)
-    def present(self, m): self.replace(*self.content)   # a cell that waits says it once more: some frontends only listen to the cell at hand
+        self.replace(self.words, place=1)
 
 def cell_number()->int:
     "The number of the cell at hand"
@@ -446,9 +451,8 @@ class WidgetView(PageView):
 
     def close(self, m):
         import ipywidgets as w
-        self.content = bundle(m)
-        self.box.children = [w.Image(value=base64.b64decode(self.content[0]['image/png']))]     # for a second tab that still shows the widget
-        self.replace(*self.content)
+        super().close(m)
+        self.box.children = [w.HTML(picture_tag(Picture(base64.b64decode(self.content[0]['image/png']), in_words(m))))]     # for a second tab that still shows the widget
 
 views = dict(widget=WidgetView, page=PageView, line=LineView, none=View)
 

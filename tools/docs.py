@@ -7,7 +7,7 @@
 
 nbdev does all but the rendering, as in `nbdev_docs`; smalldocs renders what Quarto would, from the same _quarto.yml.
 """
-import ast, json, os, re, shutil, sys, tempfile
+import ast, html, json, os, re, shutil, sys, tempfile
 from collections import defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
@@ -98,6 +98,8 @@ def staged(nb:dict,    # a processed notebook
         for o in c.get('outputs', []):
             for k, v in o.get('data', {}).items():
                 if k in ('text/markdown', 'text/html'): o['data'][k] = relative(''.join(v), up)
+            for k, v in o.get('metadata', {}).items():
+                if isinstance(v, dict) and 'alt' in v and k in o['data']: o['data']['text/html'] = f'<img src="data:{k};base64,{"".join(o["data"].pop(k)).strip()}" alt="{html.escape(v["alt"])}">'
     return nb
 
 def build(out:Path=cfg.doc_path # folder of the site, replaced as a whole

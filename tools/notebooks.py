@@ -30,6 +30,11 @@ def shrink(nb):
         img.convert('RGB').quantize(256).save(out, 'PNG', optimize=True)
         o.data['image/png'] = base64.b64encode(out.getvalue()).decode()
 
+def once(nb):
+    "Keep an image and its words, not the HTML that brings both to a screen: half the bytes, and GitHub shows it"
+    for o in (o for c in nb.cells for o in c.get('outputs', []) if 'text/html' in o.get('data', {})):
+        if any(o.data.get(m) and o.data[m].strip() in o.data['text/html'] for m in ('image/png', 'image/jpeg')): del o.data['text/html']
+
 def run(path:Path, # a notebook
        )->float:   # seconds
     "Execute a notebook, save its outputs and clean it; it stays as it was when a cell fails"
@@ -40,6 +45,7 @@ def run(path:Path, # a notebook
     nb.metadata.pop('widgets', None)   # of the run before
     os.environ['TQDM_DISABLE'] = '1'   # a bar that has gone by is no output worth keeping
     NotebookClient(nb, timeout=1800, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
+    once(nb)
     shrink(nb)
     nbformat.write(nb, path)
     nbdev_clean(str(path))
