@@ -379,7 +379,7 @@ def bundle(m:Monitor)->tuple: # MIME type → data, MIME type → metadata
 
 def in_words(m:Monitor)->str:
     "The same as text"
-    return f'{m.status}: {m.history}' + (f'\n{m.history.table()}' if m.history.table() else '') + (f'\n{m.trace}' if m.trace else '')
+    return '\n'.join(filter(None, (f'{m.status}: {m.history}', newest_table(m.history), m.trace)))
 
 class PageView(View):
     "HTML that is replaced as a whole; the words that come to stand below the last picture are for those who cannot see it"
@@ -401,7 +401,7 @@ class PageView(View):
 
     def close(self, m):
         self.content = bundle(m)
-        self.words = {'text/html': f'<details style="color:var(--jp-content-font-color1,inherit)"><summary>in words</summary><pre style="color:inherit">{html.escape(in_words(m))}</pre></details>', 'text/plain': ''}
+        self.words = {'text/html': f'<details style="color:var(--jp-content-font-color1,inherit)"><summary>in words</summary><pre style="color:inherit;white-space:pre;overflow-x:auto">{html.escape(in_words(m))}</pre></details>', 'text/plain': ''}
         self.present(m)
     def present(self, m):                               # a cell that waits says it once more: some frontends only listen to the cell at hand
         self.replace(*self.content)

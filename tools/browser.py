@@ -205,7 +205,8 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     check(end['status'] == 'stopped' and all(v <= 2 for v in late.values()), f'stopped; steps from asking to doing: {late}')
     check(end['last'], 'last.ckpt is there')
     check(cell.locator('button').count() == 0, 'one static picture has replaced the live view')
-    check('F1@0.5' in (cell.locator('details pre').text_content() or ''), 'its words stand below it, folded')
+    cell.get_by_text('in words').click()
+    check('F1@0.5' in cell.locator('details pre').inner_text(), 'its words can be unfolded below it')
     view = cell.locator('.jp-RenderedImage img')
     shot('monitor_static')
 
