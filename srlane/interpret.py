@@ -380,7 +380,7 @@ def browser(self:Interpretation, width:int=900): # `ipywidgets.VBox`
         i = chosen[place.value - 1] if chosen else None
         if i is None: image.value = '<p>No mistake here.</p>'; return
         shown = self.show(i, width, proposals.value, angles.value)
-        image.value = f'<p>{place.value} of {len(chosen)}</p>' + picture_tag(shown).replace('<img', '<img style="max-width:100%;height:auto"', 1) + _legend
+        image.value = f'<p>{place.value} of {len(chosen)}</p>' + picture_tag(shown) + _legend
     def choose(_=None):
         chosen[:] = self.worst(by=by.value, category=category.value)
         place.max, place.value = max(1, len(chosen)), 1

@@ -319,7 +319,7 @@ def table_html(m:Monitor)->str:
     return (f'<div style="color:var(--jp-content-font-color1,inherit);font-size:12px;line-height:1.35;overflow-x:auto">{heading}'
             f'{m.history.table()._repr_html_().replace("text-align", "padding:1px 9px;text-align")}</div>')
 
-def pictures_html(m:Monitor)->str: return picture_tag(m.pictures).replace('<img ', '<img style="max-width:100%" ') if m.pictures else ''
+def pictures_html(m:Monitor)->str: return picture_tag(m.pictures) if m.pictures else ''
 
 def log_html(m:Monitor)->str:
     "The last lines of the log, folded"
