@@ -431,8 +431,8 @@ def should_stop(self:Runner, now=False)->bool:
 @patch
 def train_loop(self:Runner):
     "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end"
-    cfg, recorder, fabric, self.stopping = self.cfg, self.recorder, self.fabric, None
     self.claim('train')
+    cfg, recorder, fabric, self.stopping = self.cfg, self.recorder, self.fabric, None
     self.log('Build train_loader...')
     with fabric.rank_zero_first(local=True): loader = build_dataloader(cfg.dataset.train, cfg, is_train=True, rank=fabric.global_rank, world_size=fabric.world_size)
     train_loader = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
