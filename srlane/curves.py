@@ -62,8 +62,8 @@ def describe(panel)->str: # alternative text
     return f'{panel.title}: ' + ('; '.join(ends) if ends else 'nothing yet')
 
 # %% ../nbs/39a_curves.ipynb #afe3591e
-def ticks(low, high, n=5, log=False)->list: # of numbers
-    "Round numbers between two others"
+def ticks(low, high, n=5, log=False, whole=False)->list: # of numbers
+    "Round numbers between two others, or whole ones"
     if not high > low: return [low]
     if log:
         for fractions in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
@@ -72,13 +72,13 @@ def ticks(low, high, n=5, log=False)->list: # of numbers
             if len(found) > 1: return found[::-(-len(found)//(n + 1))]
         return found or [low]
     size = 10.**math.floor(math.log10((high - low)/n))
-    step = next(size*m for m in (1, 2, 5, 10) if (high - low)/(size*m) <= n)
+    step = max(next(size*m for m in (1, 2, 5, 10) if (high - low)/(size*m) <= n), 1 if whole else 0)
     return [k*step for k in range(math.ceil(low/step - 1e-9), math.floor(high/step + 1e-9) + 1)]
 
 def tick_text(v)->str:
     "A number beside an axis"
     if abs(v) >= 10_000: return f'{v/1000:g}k'
-    if v == 0 or abs(v) >= 1e-3: return f'{v:.3g}'
+    if v == 0 or abs(v) >= 1e-3: return f'{v:.4g}'
     digits, power = f'{v:.1e}'.split('e')
     return f"{digits.removesuffix('.0')}e{int(power)}"
 
@@ -122,7 +122,7 @@ def _axes(panel, box, X, Y, left, right, bottom):
     out = []
     for v in ticks(*box[2:], log=panel.log):
         out += [f'<path d="M{left} {Y(v):.1f}H{right}" stroke="currentColor" stroke-opacity=".18"/>', _text(left - 4, Y(v) + 4, tick_text(v), 'text-anchor="end"')]
-    return out + [_text(min(X(v), right - 8), bottom + 14, tick_text(v), 'text-anchor="middle"') for v in ticks(*box[:2])]
+    return out + [_text(min(X(v), right - 8), bottom + 14, tick_text(v), 'text-anchor="middle"') for v in ticks(*box[:2], whole=True)]
 
 def _curve(o, log, X, Y, right, top):
     "A line, its dots, and the number at its end"
@@ -167,7 +167,7 @@ def draw(panel, ax):
         ax.set(xlim=box[:2], ylim=(box[2], box[3] + .03*(box[3] - box[2])), **(dict(yscale='log') if panel.log else {}))
         ax.set_yticks(ticks(*box[2:], log=panel.log), [tick_text(v) for v in ticks(*box[2:], log=panel.log)])
         ax.set_yticks([], minor=True)
-        ax.set_xticks(ticks(*box[:2]), [tick_text(v) for v in ticks(*box[:2])])
+        ax.set_xticks(ticks(*box[:2], whole=True), [tick_text(v) for v in ticks(*box[:2], whole=True)])
     ax.set_title(panel.title, loc='left', weight='bold', fontsize=9, color=INK)
     ax.grid(axis='y', color=INK, alpha=.25, lw=.6)
     if sum(bool(o.name) for o in panel.lines) > 1:
