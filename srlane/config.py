@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SplitConfig', 'DatasetConfig', 'NetConfig', 'BackboneConfig', 'NeckConfig', 'SketchConfig', 'RefineConfig',
-           'TestConfig', 'Config', 'ConfigError', 'presets', 'load_config', 'save_config']
+           'TestConfig', 'Config', 'ConfigError', 'presets', 'check_values', 'load_config', 'save_config']
 
 # %% ../nbs/00_config.ipynb #f8289507
 import ast, difflib, operator, warnings
@@ -169,6 +169,7 @@ def _merge(cfg, tree, source):
         key, why = e.full_key or '', str(e).splitlines()[0]
         parent = OmegaConf.select(cfg, key.rpartition('.')[0]) if '.' in key else cfg
         if 'not in' in why: raise ConfigError(f"{source}: unknown key '{key}'{_nearest(key.rpartition('.')[2], parent)}") from None
+        if 'ListConfig' in why: raise ConfigError(f"{source}: key '{key}': give a list, such as {key}=[…]") from None
         raise ConfigError(f"{source}: key '{key}': {why[0].lower() + why[1:]}") from None
 
 # %% ../nbs/00_config.ipynb #aa837b97
@@ -290,6 +291,19 @@ def _read(name_or_path):
     return _read_yaml(_presets()/f'{name}.yaml'), f'preset {name}'
 
 # %% ../nbs/00_config.ipynb #542f1e54
+_least = dict(total_iter=0, batch_size=1, eval_ep=1, log_interval=1, workers=0, save_interval=0, keep_interval=0, patience=0, sanity_batches=0, max_bad_steps=0, max_lanes=1,
+              frame_filter=0, accumulate=1, clip_grad=0, ema=0)
+
+def check_values(cfg, # OmegaConf tree of `Config`
+                 source:str): # what errors call it
+    "An error for a number that no run can be made with"
+    def bad(key, value, want): raise ConfigError(f"{source}: {key}={value}: {want}")
+    for k, low in _least.items():
+        if cfg[k] < low: bad(k, cfg[k], f'give {low} or more')
+    if cfg.ema >= 1: bad('ema', cfg.ema, 'the share that an average keeps in a step is below 1, such as 0.999')
+    if cfg.accumulate > cfg.batch_size: bad('accumulate', cfg.accumulate, f'a batch of {cfg.batch_size} has no so many parts')
+    if isinstance(lr := cfg.optimizer.get('lr', 1.), str) or lr < 0: bad('optimizer.lr', lr, 'give a number from 0 on, such as 6e-4')
+
 def load_config(name_or_path, # a preset, a YAML file, or a Python file of the published form
                 *overrides,   # 'key=value' with dots for sections (`optimizer.lr=1e-3`), or dicts; later ones win
                ): # OmegaConf tree of `Config`
@@ -305,6 +319,7 @@ def load_config(name_or_path, # a preset, a YAML file, or a Python file of the p
         cfg = _merge(cfg, tree, f'override {o!r}')
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing: raise ConfigError(f"{source}: no value for {', '.join(missing)}: write it in the file, or give {missing[0]}=…")
+    check_values(cfg, source)
     if cfg.dataset.val.split == 'test':
         warnings.warn(f"{source}: the best model is picked on the test split, as published code does; dataset.val.split=val picks it on val", stacklevel=2)
     return cfg
