@@ -7,7 +7,7 @@ __all__ = ['CheckpointError', 'save_checkpoint', 'keep_checkpoint', 'load_checkp
            'LoadReport', 'bare_name', 'find_weights', 'load_weights']
 
 # %% ../nbs/22_checkpoint.ipynb #533707d8
-import difflib, os, shutil, zipfile
+import difflib, os, shutil, textwrap, zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 import torch
@@ -66,7 +66,7 @@ def load_checkpoint(path, map_location='cpu')->dict:
     except CheckpointError: raise
     except Exception as e:
         why = 'it holds objects other than tensors and plain values' if 'weights_only' in str(e).lower() and zipfile.is_zipfile(path) else 'damaged, incomplete, or no checkpoint'
-        raise CheckpointError(f"{path}: cannot be read: {why} ({type(e).__name__}: {' '.join(str(e).split())[:120]})") from None
+        raise CheckpointError(f"{path}: cannot be read: {why} ({type(e).__name__}: {textwrap.shorten(str(e), 120, placeholder=' …')})") from None
 
 # %% ../nbs/22_checkpoint.ipynb #048aca41
 def find_checkpoints(folder)->list: # of Path, newest first
@@ -120,9 +120,10 @@ def find_weights(checkpoint, path='checkpoint')->dict: # bare name → tensor
 
 # %% ../nbs/22_checkpoint.ipynb #1eb8275a
 def load_weights(net,  # a module
-                 path, # of a checkpoint
+                 path, # of a checkpoint, or of a run's folder: its best model
                 )->LoadReport:
     "Take over every weight whose name and shape fit; nothing is changed where none does"
+    if Path(path).is_dir(): path = Path(path)/'best.ckpt'
     own, report = net.state_dict(), LoadReport(str(path))
     weights = find_weights(load_checkpoint(path), path)
     for k, v in weights.items():

@@ -34,6 +34,7 @@ def validate(args):
     "Validate a split"
     from srlane.runner import Runner
     cfg = _config(args)
+    cfg.resume_from = None          # as the config.yaml of a resumed run has it
     if not cfg.load_from: raise ValueError('validate needs weights: give --load_from FILE')
     runner = Runner(cfg)
     runner.validate(args.split)

@@ -10,7 +10,7 @@ __all__ = ['colors', 'dashes', 'Line', 'Panel', 'loss_panel', 'metric_panel', 'p
 import html, math, textwrap
 from typing import NamedTuple
 import numpy as np
-from .history import curve
+from .history import History, curve
 from .page import INK, Picture, figure_picture, ink_axes
 from .visualize import LANE_COLORS
 
@@ -208,9 +208,11 @@ def history_picture(history, pictures=None, # (H, W, 3) uint8: the newest predic
     return figure_picture(fig, alt, dpi=108)
 
 # %% ../nbs/39a_curves.ipynb #0a278991
-def compare(*histories, smooth=.6, log=False)->Picture:
+def compare(*histories, # of `History`, or folders of runs
+            smooth=.6, log=False)->Picture:
     "The losses and the metrics of several runs"
     from matplotlib.figure import Figure
+    histories = [h if isinstance(h, History) else History.load(h) for h in histories]
     names = [h.name or f'run {i}' for i, h in enumerate(histories, 1)]
     loss = Panel('Loss', [Line(n, *curve(h.steps, h.losses['loss'], smooth=smooth), style=i, width=1.8) for i, (n, h) in enumerate(zip(names, histories)) if 'loss' in h.losses], log)
     metric = Panel('Metric of the validations', [Line(n, *map(np.array, h.f1()), style=i, width=1.8, dots=True) for i, (n, h) in enumerate(zip(names, histories)) if h.f1()[0]])

@@ -143,11 +143,11 @@ def add_rows(self:History, rows): # dicts with `step`, and `train/…` or `val/m
     "Take over the recorder's rows; returns the history"
     for row in rows:
         train = {k.removeprefix('train/'): v for k, v in row.items() if k.startswith('train/')}
-        if train:
+        if 'loss' in train:                  # else a number that somebody else has logged
             rates = {k: train.pop(k, math.nan) for k in self.rates}
             self.add_step(int(row['step']), train, **rates)
         for k, v in row.items():
-            if k.endswith('/metric'): self.add_validation(dict(step=int(row['step']), split=k.removesuffix('/metric'), metric=v, header=[], rows=[], notes=[], memory=0))
+            if k in ('val/metric', 'test/metric'): self.add_validation(dict(step=int(row['step']), split=k.removesuffix('/metric'), metric=v, header=[], rows=[], notes=[], memory=0))
     return self
 
 @patch(cls_method=True)

@@ -238,6 +238,7 @@ def from_runner(cls:Interpretation,
                )->Interpretation:
     "Find the lanes of a split's images with the network as it is, and take them apart"
     if runner.fabric.world_size > 1: raise ValueError('interpreting needs a run on one device: load the checkpoint into a runner with gpus=1')
+    if split not in ('val', 'test'): raise ValueError(f'split={split!r}: choose val or test')
     runner.claim('interpreting')
     loader, training, found, rows, sizes = runner.loader(split), runner.net.training, {}, {}, {}
     least = min(least, runner.network.roi_head.conf_threshold)

@@ -40,7 +40,8 @@ def device_settings(accelerator='auto', # auto, cpu, cuda, mps
                     launched=None,      # processes that torchrun or `fabric run` started on this machine
                    )->tuple: # (dict of Fabric's accelerator, devices, strategy and precision; list of what was changed, in words)
     "What to ask of Fabric, and what it would otherwise change without a word"
-    said = []
+    said, known = [], ('auto', 'cpu', 'cuda', 'gpu', 'mps', 'tpu')
+    if accelerator not in known: raise ValueError(f"accelerator={accelerator}: choose one of {', '.join(known)}")
     if accelerator == 'auto': accelerator = 'cuda' if torch.cuda.is_available() else 'cpu'
     gpus = OmegaConf.to_container(gpus) if OmegaConf.is_list(gpus) else gpus
     if isinstance(gpus, str) and gpus != 'auto': raise ValueError(f"gpus={gpus}: give a number of devices, a list of their indices such as [0,1], or auto")
@@ -267,14 +268,17 @@ def find_state(cfg)->tuple: # (path, state, list of what to say); path and state
     "The checkpoint that `cfg.resume_from` means"
     said, source = [], cfg.resume_from
     if not source: return None, None, said
+    if cfg.load_from: said.append(f'load_from={cfg.load_from} is left aside: resume_from goes on with weights of its own')
     auto = source == 'auto'
     path = Path(cfg.work_dirs if auto else source)
     paths = [path] if path.is_file() else find_checkpoints(path)
-    found, state = newest_checkpoint(paths, said.append)
+    damaged = []
+    found, state = newest_checkpoint(paths, damaged.append)
+    said += damaged
     if found is None and auto: said.append(f'resume_from=auto: nothing to go on from in {path}, so training begins anew')
     elif found is None:
         older, _ = newest_checkpoint([p for p in find_checkpoints(path.parent) if p != path], lambda words: None) if path.is_file() else (None, None)
-        raise CheckpointError(f"resume_from={source}: {said[-1] if said else 'no checkpoint of a whole run there'}" + (f"; the newest that can be read is {older}" if older else ''))
+        raise CheckpointError(f"resume_from={source}: {damaged[0].removesuffix('; trying the one before') if damaged else 'no checkpoint of a whole run there'}" + (f"; the newest that can be read is {older}" if older else ''))
     return found, state, said
 
 def changes(old, new, prefix='')->list: # of 'key: old → new'
@@ -443,6 +447,7 @@ def train_loop(self:Runner):
         if recorder.step < cfg.total_iter:
             self.sanity_check()
             self.save_last()
+        else: self.log(f'total_iter={cfg.total_iter} is reached already; a larger one goes on')
         self.log('Start training...')
         while recorder.step < cfg.total_iter and not self.should_stop(now=True):
             loader.sampler.seek(recorder.epoch, self.seen)
