@@ -15,7 +15,8 @@ from fastcore.basics import patch
 from omegaconf import OmegaConf
 from .callbacks import Callback
 from .recorder import clock
-from .score import Score, write_whole
+from .basics import write_whole
+from .score import Score
 
 # %% ../nbs/24_history.ipynb #bed2f3d9
 class History:

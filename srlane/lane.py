@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['ABSENT', 'CULANE_ROWS', 'ImageGeometry', 'build_geometry', 'clip_polyline', 'clean_polyline', 'sample_xs',
            'encode_row', 'row_points', 'Lane', 'decode_row', 'lanes_to_culane', 'parse_culane', 'read_culane',
-           'label_points', 'tusimple_points']
+           'label_points', 'tusimple_points', 'image_name']
 
 # %% ../nbs/01_lane.ipynb #5fdf989b
-import re
+import os, re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -323,3 +323,17 @@ def tusimple_points(xs, # (m,) x in pixels, negative where absent
     xs, ys = np.asarray(xs, float), np.asarray(h_samples, float)
     if xs.shape != ys.shape: raise ValueError(f"a lane of {len(xs)} xs for {len(ys)} h_samples")
     return np.stack([xs, ys], 1)[xs >= 0]
+
+# %% ../nbs/01_lane.ipynb #484b5f86
+_image = re.compile(r'.*?\.(?:jpe?g|png|bmp|webp|tiff?)(?=\s|$)', re.I)
+
+def image_name(line:str, # of a list
+               root='',  # of the data: an absolute name within it is read too
+              )->str:    # relative to the root, with slashes; '' for a blank line
+    "The image that a line of a list names"
+    line = line.lstrip('\ufeff').strip()
+    found = _image.match(line)
+    name = (found[0] if found else line.split()[0] if line else '').replace('\\', '/')
+    own = os.path.abspath(os.path.expanduser(root)).replace('\\', '/').rstrip('/') + '/' if root else None
+    if own and os.path.expanduser(name).startswith(own): name = os.path.expanduser(name)[len(own):]
+    return name.lstrip('/')

@@ -9,7 +9,7 @@ __all__ = ['INK', 'Picture', 'ink_axes', 'figure_picture', 'picture_tag', 'pictu
 import base64, html
 from pathlib import Path
 import cv2, numpy as np
-from .score import write_whole
+from .basics import write_whole
 
 # %% ../nbs/39_page.ipynb #46828427
 class Picture:

@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2, numpy as np
 from scipy.special import ndtr
 from fastcore.basics import patch
+from .basics import write_whole
 
 # %% ../nbs/03_synth.ipynb #7df3bb07
 CULANE_SIZE,TUSIMPLE_SIZE = (1640,590),(1280,720)   # width, height of their images, pixels
@@ -1090,13 +1091,6 @@ def tusimple_xs(lanes,     # list of (n, 2) pixels, falling rows
     return [l for l in res if sum(x>=0 for x in l)>2]
 
 # %% ../nbs/03_synth.ipynb #033e4675
-def _write(path, data):
-    "Write bytes to a temporary name, then move them in place"
-    path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f'.{path.name}.{os.getpid()}')
-    tmp.write_bytes(data if isinstance(data,bytes) else data.encode())
-    os.replace(tmp, path)
-
 def _jpeg(scene): return cv2.imencode('.jpg', cv2.cvtColor(render(scene),cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY,scene.light.quality])[1].tobytes()
 
 def culane_name(split, # 'train', 'val', 'test'
@@ -1111,8 +1105,8 @@ def _culane_frame(root, split, index, seed, categories, size, rain):
     s = sample_scene(np.random.default_rng([seed,_splits.index(split),index]), category, size, rain=rain)
     path,slots = Path(root)/culane_name(split,index),s.slots
     label = path.with_suffix('.lines.txt')
-    if not label.exists(): _write(label, culane_text(slots.values()))
-    if not path.exists(): _write(path, _jpeg(s))
+    if not label.exists(): write_whole(label, culane_text(slots.values()))
+    if not path.exists(): write_whole(path, _jpeg(s))
     return list(slots)
 
 # %% ../nbs/03_synth.ipynb #0d327a8f
@@ -1130,7 +1124,7 @@ def _tusimple_frame(root, part, index, seed, categories, size, rain):
     category = category_of(index, split, seed, categories)
     s = sample_scene(np.random.default_rng([seed,10+list(_h_samples).index(part),index]), category, size, highway=True, rain=rain)
     name,k = tusimple_name(part,index),np.array(size)/TUSIMPLE_SIZE
-    if not (Path(root)/name).exists(): _write(Path(root)/name, _jpeg(s))
+    if not (Path(root)/name).exists(): write_whole(Path(root)/name, _jpeg(s))
     rows = list(_h_samples[part])
     return dict(lanes=tusimple_xs([l/k for l in s.lanes], rows, TUSIMPLE_SIZE[0]), h_samples=rows, raw_file=name)
 
@@ -1183,7 +1177,7 @@ def _claim(root, settings)->bool:
                                   +'); name another folder or delete this one')
         return bool(old.get('complete'))
     if root.exists() and any(root.iterdir()): raise FileExistsError(f'{root} is not empty and has no {_manifest}, so it was not made here; name another folder')
-    _write(f, json.dumps(dict(made_by='srlane.synth', settings=settings, complete=False), indent=1))
+    write_whole(f, json.dumps(dict(made_by='srlane.synth', settings=settings, complete=False), indent=1))
     return False
 
 def _make(kind, root, counts, settings, workers, progress)->dict: # (split, index): result
@@ -1223,12 +1217,12 @@ def make_culane(root,              # folder to make
     res = _make('culane', root, counts, settings, workers, progress)
     for s,n in counts.items():
         names = ['/'+culane_name(s,i) for i in range(n)]
-        _write(root/f'list/{s}.txt', ''.join(o+'\n' for o in names))
+        write_whole(root/f'list/{s}.txt', ''.join(o+'\n' for o in names))
         if s!='test':
-            _write(root/f'list/{s}_gt.txt', ''.join(f'{o} /laneseg_label_w16{o[:-4]}.png {" ".join(str(int(k in res[s,i])) for k in (-1,0,1,2))}\n' for i,o in enumerate(names)))
+            write_whole(root/f'list/{s}_gt.txt', ''.join(f'{o} /laneseg_label_w16{o[:-4]}.png {" ".join(str(int(k in res[s,i])) for k in (-1,0,1,2))}\n' for i,o in enumerate(names)))
     for k,c in enumerate(culane_categories):
-        _write(root/f'list/test_split/test{k}_{c}.txt', ''.join(culane_name('test',i)+'\n' for i in range(n_test) if category_of(i,'test',seed,categories)==c))
-    _write(root/_manifest, json.dumps(dict(made_by='srlane.synth', settings=told, complete=True), indent=1))
+        write_whole(root/f'list/test_split/test{k}_{c}.txt', ''.join(culane_name('test',i)+'\n' for i in range(n_test) if category_of(i,'test',seed,categories)==c))
+    write_whole(root/_manifest, json.dumps(dict(made_by='srlane.synth', settings=told, complete=True), indent=1))
     return root
 
 # %% ../nbs/03_synth.ipynb #3ee2532f
@@ -1251,6 +1245,6 @@ def make_tusimple(root,              # folder to make
     if _claim(root, told): return root
     res = _make('tusimple', root, counts, settings, workers, progress)
     for p,n in counts.items():
-        _write(root/('test_label.json' if p=='test' else f'label_data_{p}.json'), ''.join(json.dumps(res[p,i])+'\n' for i in range(n)))
-    _write(root/_manifest, json.dumps(dict(made_by='srlane.synth', settings=told, complete=True), indent=1))
+        write_whole(root/('test_label.json' if p=='test' else f'label_data_{p}.json'), ''.join(json.dumps(res[p,i])+'\n' for i in range(n)))
+    write_whole(root/_manifest, json.dumps(dict(made_by='srlane.synth', settings=told, complete=True), indent=1))
     return root

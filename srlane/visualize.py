@@ -7,9 +7,9 @@ __all__ = ['LANE_COLORS', 'lane_places', 'lane_color', 'draw_lanes', 'show_image
            'show_batch', 'show_angles', 'show_proposals', 'save_image']
 
 # %% ../nbs/02_visualize.ipynb #7c05f47b
-import os
 from pathlib import Path
 import cv2, numpy as np
+from .basics import write_whole
 from .lane import ImageGeometry, Lane, row_points
 
 # %% ../nbs/02_visualize.ipynb #0ab20979
@@ -162,9 +162,6 @@ def save_image(img,  # (H, W, 3) uint8, RGB
                quality=92):
     "Write an image, moved into place when it is complete"
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode(path.suffix, cv2.cvtColor(np.ascontiguousarray(img), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok: raise ValueError(f"{path}: OpenCV cannot write this image (shape {img.shape}, {img.dtype})")
-    part = path.with_name(path.name + '.tmp')
-    part.write_bytes(data.tobytes())
-    os.replace(part, path)
+    write_whole(path, data.tobytes())
