@@ -305,9 +305,10 @@ def require_whole(self:LoadReport)->LoadReport: # itself
     if not bad: return self
     kind = 'has another shape' if bad[0] in self.mismatched else 'is missing' if bad[0] in self.missing else 'has no place here'
     others = ''.join(f'; {shown(s)}' for s in self.settings)
-    raise CheckpointError(f"{self.path}: {len(self.loaded)} of the {self.total()} weights of this network fit: it was trained with another "
-                          f"configuration, width or backbone ({len(bad)} do not fit; the first {kind}: {shown(bad[0])}{others}); "
-                          "give the configuration that it was trained with")
+    share = f'{len(self.loaded)} of the {self.total()} weights of this network fit' if bad[0] not in self.unexpected else \
+            f'{len(bad)} of its weights are not in this network'
+    raise CheckpointError(f"{self.path}: {share}: it was trained with another configuration, width or backbone "
+                          f"(the first {kind}: {shown(bad[0])}{others}); give the configuration that it was trained with")
 
 # %% ../nbs/22_checkpoint.ipynb #1eb8275a
 def _misfit(v, own)->str: # '' where it fits
