@@ -10,7 +10,7 @@ import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
 from ..lane import build_geometry
-from .resnet import ResNetWrapper
+from .resnet import ResNetWrapper, check_counts
 from .neck import ChannelMapper
 from .sketch import LocalAngleHead
 from .refine import CascadeRefineHead
@@ -85,21 +85,31 @@ def split_batch(batch:dict, # as a dataset's `collate` makes it
 def build_net(cfg # as from `load_config`
              )->TwoStageDetector:
     "The network that a configuration describes"
-    for part,cls in dict(net=TwoStageDetector, backbone=ResNetWrapper, neck=ChannelMapper, rpn_head=LocalAngleHead, roi_head=CascadeRefineHead).items():
+    classes = dict(net=TwoStageDetector, backbone=ResNetWrapper, neck=ChannelMapper, rpn_head=LocalAngleHead, roi_head=CascadeRefineHead)
+    for part,cls in classes.items():
         if cfg[part].type != cls.__name__: raise ValueError(f'{part}.type is {cfg[part].type!r}, but there is only {cls.__name__!r}')
     b, n, s, r, geometry = cfg.backbone, cfg.neck, cfg.rpn_head, cfg.roi_head, build_geometry(cfg)
-    h,w = cfg.angle_map_size
-    seg = cfg.get('seg_loss_weight', 0) > 0
+    h, seg = (list(cfg.angle_map_size) or [0])[0], cfg.get('seg_loss_weight', 0) > 0
     pretrained = b.pretrained and not cfg.get('load_from')  # those weights come from there
     backbone = ResNetWrapper(b.resnet, pretrained, tuple(b.replace_stride_with_dilation), b.out_conv, tuple(b.in_channels), b.stem_channels)
     have, want = backbone.channels[-len(n.in_channels):], list(n.in_channels)
-    if have != want: raise ValueError(f'neck.in_channels is {want}, but the last stages of {b.resnet} have {have} channels: set neck.in_channels={have}')
-    for key,value,other,given in [('rpn_head.num_points', s.num_points, 'num_points', geometry.num_points), ('rpn_head.in_channel', s.in_channel, 'neck.out_channels', n.out_channels),
-                                  ('roi_head.prior_feat_channels', r.prior_feat_channels, 'neck.out_channels', n.out_channels), ('neck.num_outs', n.num_outs, 'n_fpn', cfg.n_fpn),
+    if have != want:
+        raise ValueError(f'neck.in_channels is {want}, but the last stages of {b.resnet} have {have} channels: set neck.in_channels={have}')
+    for key,value,other,given in [('rpn_head.num_points', s.num_points, 'num_points', geometry.num_points),
+                                  ('rpn_head.in_channel', s.in_channel, 'neck.out_channels', n.out_channels),
+                                  ('roi_head.prior_feat_channels', r.prior_feat_channels, 'neck.out_channels', n.out_channels),
+                                  ('neck.num_outs', n.num_outs, 'n_fpn', cfg.n_fpn),
                                   ('the number of feat_ds_strides', len(cfg.feat_ds_strides), 'n_fpn', cfg.n_fpn)]:
         if value != given: raise ValueError(f'{key} is {value} and {other} is {given}: they must be equal')
-    rpn_head = LocalAngleHead(s.num_points, s.in_channel, (h, w), cfg.max_lanes + 1 if seg else 0)
-    roi_head = CascadeRefineHead(geometry, r.refine_layers, r.fc_hidden_dim, r.prior_feat_channels, r.sample_points, r.num_groups, cfg.n_fpn, list(cfg.z_mean), list(cfg.z_std),
-                                 cfg.max_lanes, cfg.test_parameters.conf_threshold, cfg.test_parameters.nms_thres, n_candidates=h)
+    strides = backbone.strides[-len(want):]
+    if list(cfg.feat_ds_strides) != strides:
+        raise ValueError(f'feat_ds_strides is {list(cfg.feat_ds_strides)}, but a cell of the last stages of {b.resnet} is {strides} pixels wide: '
+                         f'set feat_ds_strides={strides}')
+    check_counts(**{'neck.out_channels (hidden_dim)':n.out_channels})
+    rpn_head = LocalAngleHead(s.num_points, s.in_channel, tuple(cfg.angle_map_size), cfg.max_lanes + 1 if seg else 0)
+    if len(rpn_head.angle_weights) != cfg.n_fpn: raise ValueError(f'n_fpn is {cfg.n_fpn}: the sketch looks at {len(rpn_head.angle_weights)} levels')
+    roi_head = CascadeRefineHead(geometry, r.refine_layers, r.fc_hidden_dim, r.prior_feat_channels, r.sample_points, r.num_groups, cfg.n_fpn,
+                                 list(cfg.z_mean), list(cfg.z_std), cfg.max_lanes, cfg.test_parameters.conf_threshold,
+                                 cfg.test_parameters.nms_thres, n_candidates=h)
     weights = {k:cfg.get(f'{k}_weight', 1.) for k in ('cls_loss', 'l1_loss', 'iou_loss', 'angle_loss', 'attn_loss', 'seg_loss')}
     return TwoStageDetector(backbone, ChannelMapper(want, n.out_channels, n.num_outs), rpn_head, roi_head, weights)

@@ -16,6 +16,7 @@ from ..lane import ImageGeometry, decode_row
 from .losses import to_pixel_rows, stage_losses
 from .assignment import assign
 from .nms import select_lanes
+from .resnet import check_counts
 from .sketch import full_precision, at_least_float32
 
 # %% ../../nbs/16_models.refine.ipynb #377262f6
@@ -41,6 +42,7 @@ class MultiSegmentAttention(nn.Module):
                  num_groups:int=6,  # segments; divides `dim`
                 ):
         super().__init__()
+        check_counts(fc_hidden_dim=dim, num_groups=num_groups)
         if dim % num_groups: raise ValueError(f'fc_hidden_dim {dim} cannot be split into num_groups {num_groups} equal parts')
         self.num_groups = num_groups
         self.q_proj = nn.Linear(dim, dim//num_groups)
@@ -62,6 +64,7 @@ def forward(self:MultiSegmentAttention,
 # %% ../../nbs/16_models.refine.ipynb #e272346c
 class RefineHead(nn.Module):
     "One refinement stage"
+    buffer_settings = dict(sample_x_indexs=('roi_head.sample_points', 0), prior_feat_ys=('roi_head.sample_points', 0))
     def __init__(self,
                  num_points:int=72,             # rows P of a proposal
                  prior_feat_channels:int=64,    # channels of the pyramid
@@ -73,7 +76,13 @@ class RefineHead(nn.Module):
                  z_std:float=.2379,             # its deviation between points
                 ):
         super().__init__()
-        if sample_points % num_groups: raise ValueError(f'sample_points {sample_points} cannot be split into num_groups {num_groups} equal parts')
+        check_counts(prior_feat_channels=prior_feat_channels, fc_hidden_dim=fc_hidden_dim, sample_points=sample_points,
+                     num_groups=num_groups, n_levels=n_levels)
+        check_counts(3, num_points=num_points)
+        if not math.isfinite(z_mean): raise ValueError(f'z_mean is {z_mean}: it must be a number, 0 for the coarsest level')
+        if not 0 <= z_std < math.inf: raise ValueError(f'z_std is {z_std}: a deviation must be 0 or more')
+        if sample_points % num_groups:
+            raise ValueError(f'sample_points {sample_points} cannot be split into num_groups {num_groups} equal parts')
         D, S = fc_hidden_dim, num_points-1
         self.n_levels = n_levels
         self.z_embeddings = nn.Parameter(torch.normal(z_mean, z_std, (sample_points,)))
@@ -149,11 +158,13 @@ def forward(self:RefineHead,
 def _one_each(values, n, name):
     "`n` values from a number, a list of one or a list of `n`"
     values = [values] if isinstance(values, (int, float)) else list(values)
+    if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values): raise ValueError(f'{name} is {values}: give numbers')
     if len(values) not in (1, n): raise ValueError(f'{name} has {len(values)} entries for {n} refinement stages: give one for all, or {n}')
     return values*n if len(values) == 1 else values
 
 class CascadeRefineHead(nn.Module):
     "Refinement stages, their losses, and the way from predictions to lanes"
+    buffer_settings = dict(prior_ys=('num_points', 0))
     def __init__(self,
                  geometry:ImageGeometry=ImageGeometry(),    # sizes of the images, rows
                  refine_layers:int=1,                       # stages
@@ -170,7 +181,9 @@ class CascadeRefineHead(nn.Module):
                  n_candidates:int=4,                        # of the assignment: proposals a target can have at most
                 ):
         super().__init__()
-        if refine_layers < 1: raise ValueError(f'refine_layers is {refine_layers}: at least one stage is needed')
+        check_counts(refine_layers=refine_layers, max_lanes=max_lanes, n_candidates=n_candidates)
+        if not 0 <= conf_threshold <= 1: raise ValueError(f'conf_threshold is {conf_threshold}: a probability lies between 0 and 1')
+        if not 0 <= nms_thres < math.inf: raise ValueError(f'nms_thres is {nms_thres}: a distance in pixels must be 0 or more')
         P = geometry.num_points
         self.geometry, self.max_lanes, self.conf_threshold, self.nms_thres, self.n_candidates = geometry, max_lanes, conf_threshold, nms_thres, n_candidates
         self.register_buffer('prior_ys', torch.linspace(1, 0, P))

@@ -13,6 +13,7 @@ from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
 from .losses import angle_loss, seg_loss, seg_weights
+from .resnet import check_counts
 
 # %% ../../nbs/15_models.sketch.ipynb #344d3305
 def cell_centres(h:int,     # rows of cells
@@ -50,6 +51,8 @@ def at_least_float32(x:Tensor)->Tensor:
 # %% ../../nbs/15_models.sketch.ipynb #76a691b2
 class LocalAngleHead(nn.Module):
     "Estimates local angles and draws proposals from them (Sketch and Refine, §3.2)"
+    buffer_settings = dict(prior_ys=('num_points', 0), grid=('angle_map_size', slice(2, 4)))  # which dimensions of a buffer a setting decides
+    training_only = 'seg_conv', 'seg_criterion'
     def __init__(self,
                  num_points:int=72,             # rows P of a proposal
                  in_channel:int=64,             # channels of the pyramid
@@ -61,7 +64,11 @@ class LocalAngleHead(nn.Module):
                 ):
         super().__init__()
         self.angle_map_size, self.angle_weights, self.seg_weights = tuple(angle_map_size), tuple(angle_weights), tuple(seg_weights)
+        if len(self.angle_map_size) != 2: raise ValueError(f'angle_map_size is {list(angle_map_size)}: give rows and columns of cells, as [4, 10]')
         h,w = self.angle_map_size
+        check_counts(in_channel=in_channel, **{'angle_map_size[0]':h, 'angle_map_size[1]':w})
+        check_counts(3, num_points=num_points)      # line IoU looks at a row's neighbours
+        check_counts(0, seg_classes=seg_classes)
         self.register_buffer('prior_ys', torch.linspace(0, h, num_points))
         self.register_buffer('grid', cell_centres(h, w))
         self.angle_conv = nn.ModuleList(nn.Conv2d(in_channel, 1, 1, bias=False) for _ in angle_weights)
