@@ -4,15 +4,18 @@
 
 # %% auto #0
 __all__ = ['MEAN_IOUS', 'GROUP', 'CULANE_SIZE', 'CULANE_WIDTH', 'iou_matrices', 'match_lanes', 'CULaneScore', 'size_groups',
-           'map_groups', 'outside_points', 'culane_score', 'read_lanes', 'read_list', 'read_categories',
-           'read_json_lanes', 'eval_culane']
+           'map_groups', 'outside_points', 'culane_score', 'read_lanes', 'read_text', 'read_list', 'read_categories',
+           'read_json_lanes', 'image_size', 'image_sizes', 'eval_culane']
 
 # %% ../nbs/05d_culane.ipynb #c7922f71
-import json, re, sys
+import json, os, re, signal, sys
 from collections import Counter
+from itertools import chain
 import numpy as np
 from pathlib import Path
 from fastcore.basics import patch
+from .basics import process_count, user_path, within
+from .lane import image_name
 from .score import Score, f1_figures
 from .stripes import draw_stripes
 from .thickline import ragged
@@ -152,9 +155,13 @@ def map_groups(fn,                   # called with each group; at the top level 
         return list(tqdm(results, total=len(groups), desc=desc, unit='group'))
     if workers < 1 or len(groups) < 2: return bar(fn(*g) for g in groups)
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_all_start_methods, get_context
     context = get_context('fork' if 'fork' in get_all_start_methods() else 'spawn')
-    with ProcessPoolExecutor(min(workers, len(groups)), mp_context=context) as pool: return bar(pool.map(fn, *zip(*groups)))
+    ignore = dict(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))   # Ctrl-C ends this process, which ends its workers
+    try:
+        with ProcessPoolExecutor(process_count(workers, len(groups)), mp_context=context, **ignore) as pool: return bar(pool.map(fn, *zip(*groups)))
+    except BrokenProcessPool: raise ChildProcessError(f'a process of {desc!r} died; where memory is short, take fewer workers') from None
 
 # %% ../nbs/05d_culane.ipynb #75d8368f
 def outside_points(images:list,     # per image a list of (n,2) arrays of x,y, pixels
@@ -195,7 +202,7 @@ def _as_lanes(images, names, what):
     "Lists of (n,2) arrays, or an error that names the image"
     for name, image in zip(names, images):
         try: yield [np.asarray(lane, float).reshape(-1, 2) if len(lane) == 0 else _as_lane(lane) for lane in image]
-        except (TypeError, ValueError) as e: raise ValueError(f'{what} of image {name}: {e}; a lane is an (n,2) array of x,y in pixels') from None
+        except (TypeError, ValueError, OverflowError) as e: raise ValueError(f'{what} of image {name}: {e}; a lane is an (n,2) array of x,y in pixels') from None
 
 def _as_lane(lane):
     lane = np.asarray(lane, float)
@@ -290,23 +297,40 @@ def read_lanes(data:bytes,     # content of a .lines.txt file
     return lanes, odd
 
 # %% ../nbs/05d_culane.ipynb #123da0b5
-def read_list(path, # an image list
-             )->list: # names without leading slash
-    "Image names of a list file"
-    try: return [line.split()[0].lstrip('/') for line in Path(path).read_text(encoding='utf-8').splitlines() if line.strip()]
-    except UnicodeDecodeError: raise ValueError(f'{path}: not a text file; an image list has one image per line') from None
+def read_text(path,         # a text file
+              needed:str='', # what it should hold, for the error
+             )->str:        # its lines end with \\n
+    "A UTF-8 file, with or without a byte-order mark"
+    data = user_path(path).read_bytes()
+    if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data: raise ValueError(f'{path}: UTF-16, or no text at all: save it as UTF-8{needed and "; "}{needed}')
+    try: return data.decode('utf-8-sig').replace('\r\n', '\n').replace('\r', '\n')
+    except UnicodeDecodeError as e:
+        line = e.object[:e.start].count(b'\n') + 1
+        raise ValueError(f'{path}:{line}: not UTF-8 (byte 0x{e.object[e.start]:02x}): save it as UTF-8{needed and "; "}{needed}') from None
 
-def read_categories(folder, # with test0_normal.txt … test8_night.txt
-                   )->tuple: # names of all images; dict category name → image indices
+def read_list(path,    # an image list
+              root='', # folder that the names belong to
+             )->list:  # names without leading slash
+    "Image names of a list file"
+    names = []
+    for n, line in enumerate(read_text(path, 'an image list has one image per line').split('\n'), 1):
+        if not line.strip('\ufeff \t'): continue
+        names.append(image_name(line, root))
+        try: within(root or 'the data', names[-1])
+        except ValueError as e: raise ValueError(f'{path}:{n}: {e}') from None
+    return names
+
+def read_categories(folder,  # with test0_normal.txt … test8_night.txt
+                    root='', # folder that the names belong to
+                   )->tuple: # names of all images; dict category name → image indices; both empty where there is no list
     "CULane's categories from the lists of `list/test_split`"
-    files = sorted(Path(folder).glob('test*_*.txt'), key=lambda f: (len(f.name.split('_')[0]), f.name))
-    if not files: raise FileNotFoundError(f'no lists test0_normal.txt … in {folder}; give a list of images instead')
+    files = sorted(user_path(folder).glob('test*_*.txt'), key=lambda f: (len(f.name.split('_')[0]), f.name))
     number, categories = {}, {}
-    for f in files: categories[f.stem.split('_', 1)[1]] = [number.setdefault(name, len(number)) for name in read_list(f)]
+    for f in files: categories[f.stem.split('_', 1)[1]] = [number.setdefault(name, len(number)) for name in read_list(f, root)]
     return list(number), categories
 
 # %% ../nbs/05d_culane.ipynb #0e6a25bd
-def _lines_path(folder, name): return Path(folder)/Path(name).with_suffix('.lines.txt')
+def _lines_path(folder, name): return Path(within(folder, name)).with_suffix('.lines.txt')
 
 def _read_file(path, strict):
     "Lanes, oddities as sentences, whether the file is missing"
@@ -330,13 +354,79 @@ def _score_files(predictions, data_root, names, size, lane_width, strict):
     return *_score_group(pred, anno, size, lane_width), odd, missing
 
 # %% ../nbs/05d_culane.ipynb #b9261005
-def read_json_lanes(path, # json of {image name: [[[x, y], …], …]}
+class _Pairs(list): "The keys and values of a JSON object, also of keys that come twice"
+
+def read_json_lanes(path, # JSON of {image name: [[[x, y], …], …]}
                    )->dict: # image name without leading slash → list of (n,2) arrays
-    "Lanes of many images from one json file"
-    try: content = json.loads(Path(path).read_text())
-    except ValueError as e: raise ValueError(f'{path}: no json: {e}') from None
-    if not isinstance(content, dict): raise ValueError(f'{path}: a dictionary from image name to lanes is needed')
-    return dict(zip((n.lstrip('/') for n in content), _as_lanes(content.values(), content, f'{path}: prediction')))
+    "Lanes of many images from one JSON file"
+    try: content = json.loads(read_text(path, 'predictions are JSON or a folder of .lines.txt files'), object_pairs_hook=_Pairs)
+    except json.JSONDecodeError as e: raise ValueError(f'{path}:{e.lineno}: not JSON: {e.msg}') from None
+    except RecursionError: raise ValueError(f'{path}: not lanes: nested too deeply') from None
+    if not isinstance(content, _Pairs): raise ValueError(f'{path}: a dictionary from image name to lanes is needed')
+    names, known = [image_name(n) or n for n, _ in content], {}
+    for name, (_, lanes) in zip(names, content):
+        if name in known: raise ValueError(f'{path}: {name} comes twice')
+        try: plain = {*map(type, chain.from_iterable(chain.from_iterable(lanes)))} <= {int, float}
+        except TypeError: plain = False
+        if not plain: raise ValueError(f'{path}: lanes of {name}: each lane is a list of [x, y], numbers in pixels')
+        known[name] = lanes
+    return dict(zip(known, _as_lanes(known.values(), known, f'{path}: prediction')))
+
+# %% ../nbs/05d_culane.ipynb #d82508ef
+def image_size(path,      # image file
+              )->tuple:   # (width, height) in pixels as OpenCV decodes it; None where no image can be recognised
+    "The size of an image, from its header"
+    from PIL import Image
+    try:
+        with Image.open(path) as img:
+            try: turned = 'exif' in img.info and img.getexif().get(0x0112) in (5, 6, 7, 8)
+            except Exception: turned = False                      # OpenCV ignores a broken tag
+            return img.size[::-1] if turned else img.size
+    except Exception: return None                                 # Pillow's readers raise anything
+
+def _listdir(folder):
+    try: return os.listdir(folder)
+    except OSError: return ()
+
+def image_sizes(root,         # folder of the data
+                names:list,   # of images, relative to it
+               )->list:       # (width, height) of each image, pixels; None where it is not there or cannot be recognised
+    "The sizes of those images that are there"
+    there = {folder: {*_listdir(f'{root}/{folder}')} for folder in {os.path.dirname(n) for n in names}}
+    found = [n for n in names if os.path.basename(n) in there[os.path.dirname(n)]]
+    if not found: return [None]*len(names)
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(16) as pool: size = dict(zip(found, pool.map(image_size, [f'{root}/{n}' for n in found])))
+    return [size.get(n) for n in names]
+
+# %% ../nbs/05d_culane.ipynb #0d01a2e8
+def _name_hint(where, listed, there):
+    "What is unlike between names in a list and names that are there; for a folder both without extension"
+    if not there: return f'there are none in {where}'
+    known = {n: n for n in listed[:1000]}
+    ends = {n.split('/', k)[k]: n for n in known for k in range(1, n.count('/') + 1)}
+    for name in there:
+        for k in range(1, name.count('/') + 1):
+            if (end := name.split('/', k)[k]) in known: return f'those in {where} have {(front := name[:-len(end)])} in front, e.g. {name}: give {where}/{front[:-1]}'
+        if name in ends: return f'those in {where} lack {ends[name][:-len(name)]} in front, e.g. {name}: give the folder above'
+    return f'those in {where} are called otherwise, e.g. {there[0]}'
+
+def _stems_in(folder, most=2000):
+    "Some names of .lines.txt files below a folder, without extension"
+    found = []
+    for at, folders, files in os.walk(folder):
+        folders.sort()
+        found += [os.path.relpath(f'{at}/{f}', folder).replace(os.sep, '/')[:-len('.lines.txt')] for f in sorted(files) if f.endswith('.lines.txt')]
+        if len(found) > most: break
+    return found[:most]
+
+def _assert_matches(what, where, source, names, missing, known=None):
+    "An error when under 1 % of the images have lanes of a kind"
+    n = len(names) - len(missing)
+    if 100*n >= len(names): return
+    there, listed = (_stems_in(where), [os.path.splitext(m)[0] for m in missing]) if known is None else ([*known], missing)
+    have = f'none of the {len(names)} images has' if not n else f'only {n} of the {len(names)} images {"has" if n == 1 else "have"}'
+    raise ValueError(f'{where}: {have} {what}: {source} begins with {names[0]}; {_name_hint(where, listed, there)}')
 
 # %% ../nbs/05d_culane.ipynb #79413054
 def eval_culane(pred_dir,                 # folder of .lines.txt files, or a json file of {image name: lanes}
@@ -347,21 +437,24 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
                 strict:bool=False,        # make every oddity and every missing file an error
                 workers:int=0,            # processes; 0: this one
                 progress:bool=True,       # show a bar
-                size:tuple=(1640, 590),   # (width, height) of the images, pixels
-                lane_width:int=30,        # pixels
+                size:tuple=None,          # (width, height) of all images, pixels; None: each image's own where it lies in data_root, else 1640×590
+                lane_width:int=CULANE_WIDTH, # pixels
                )->CULaneScore:            # with `missing` predictions, `missing_annotations` and `oddities`
     "CULane's evaluation of files"
-    pred_dir, data_root = Path(pred_dir), Path(data_root)
+    pred_dir, data_root = user_path(pred_dir), user_path(data_root)
     for path in (pred_dir, data_root):
         if not path.exists(): raise FileNotFoundError(f'{path}: no such file or folder')
     split = data_root/'list'/'test_split'
-    if list is None and not split.is_dir(): raise FileNotFoundError(f'{split}: no such folder; name the images with a list')
-    names, categories = (read_list(list), None) if list is not None else read_categories(split)
+    if not data_root.is_dir(): raise NotADirectoryError(f'{data_root}: not a folder; CULane\'s is needed, in which the .lines.txt files of the labels lie')
+    if list is None and not split.is_dir(): raise FileNotFoundError(f'{split}: no such folder; name the images with a list (--list FILE)')
+    names, categories = (read_list(list, data_root), None) if list is not None else read_categories(split, data_root)
+    if list is None and not categories: raise FileNotFoundError(f'{split}: no lists test0_normal.txt … in it; name the images with a list (--list FILE)')
     if not names: raise ValueError(f'{list or split}: no image in it')
     ious = MEAN_IOUS if mean else tuple(float(t) for t in ious)
     _check(lane_width, ious, categories, len(names))
-    sizes = _as_sizes(size, names)
     known = None if pred_dir.is_dir() else read_json_lanes(pred_dir)
+    own = image_sizes(data_root, names) if size is None else []
+    sizes = _as_sizes([s or CULANE_SIZE for s in own] if size is None else size, names)
     index, groups = size_groups(sizes), []
     for part in index:
         some = [names[i] for i in part]
@@ -369,9 +462,14 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
     parts = map_groups(_score_files, groups, workers, progress)
     score = _gather(parts, index, names, categories, ious, sizes, int(lane_width))
     score.oddities = [o for p in parts for o in p[3]]
-    score.missing = [n for p in parts for n in p[4][0]] if known is None else [n for n in names if n not in known]
-    score.missing_annotations = [n for p in parts for n in p[4][1]]
+    gone, gone_labels = ({n for p in parts for n in p[4][k]} for k in (0, 1))
+    score.missing = [n for n in names if (n in gone if known is None else n not in known)]
+    score.missing_annotations = [n for n in names if n in gone_labels]
+    _assert_matches('labels', data_root, list or split, names, score.missing_annotations)
+    _assert_matches('predictions', pred_dir, list or split, names, score.missing, known)
     if strict and score.missing: raise ValueError(f'{pred_dir}: no lanes for {score.missing[0]} and {len(score.missing) - 1} other images')
-    for what, found in (('images without predictions, counted as empty', score.missing), ('images without annotations, counted as empty', score.missing_annotations), ('odd lines', score.oddities)):
+    unknown = [n for n, s in zip(names, own) if s is None] if any(own) else []
+    for what, found in ((f'images whose size is not known, drawn as {"×".join(map(str, CULANE_SIZE))}', unknown), ('images without predictions, counted as empty', score.missing),
+                        ('images without annotations, counted as empty', score.missing_annotations), ('odd lines', score.oddities)):
         if found: score.notes.append(f'{len(found)} {what}: {", ".join(found[:3])}{" …" if len(found) > 3 else ""}')
     return score
