@@ -359,14 +359,16 @@ class _Pairs(list): "The keys and values of a JSON object, also of keys that com
 def read_json_lanes(path, # JSON of {image name: [[[x, y], …], …]}
                    )->dict: # image name without leading slash → list of (n,2) arrays
     "Lanes of many images from one JSON file"
-    try: content = json.loads(read_text(path, 'predictions are JSON or a folder of .lines.txt files'), object_pairs_hook=_Pairs)
-    except json.JSONDecodeError as e: raise ValueError(f'{path}:{e.lineno}: not JSON: {e.msg}') from None
+    text = read_text(path, 'predictions are JSON or a folder of .lines.txt files')
+    try: content = json.loads(text, object_pairs_hook=_Pairs)
     except RecursionError: raise ValueError(f'{path}: not lanes: nested too deeply') from None
+    except json.JSONDecodeError as e: raise ValueError(f'{path}:{e.lineno}: not JSON: {e.msg}; predictions are a folder of .lines.txt files, or JSON') from None
+    except ValueError as e: raise ValueError(f'{path}: {e}') from None                 # a number with thousands of digits
     if not isinstance(content, _Pairs): raise ValueError(f'{path}: a dictionary from image name to lanes is needed')
     names, known = [image_name(n) or n for n, _ in content], {}
     for name, (_, lanes) in zip(names, content):
         if name in known: raise ValueError(f'{path}: {name} comes twice')
-        try: plain = {*map(type, chain.from_iterable(chain.from_iterable(lanes)))} <= {int, float}
+        try: plain = type(lanes) is list and {*map(type, chain.from_iterable(chain.from_iterable(lanes)))} <= {int, float}
         except TypeError: plain = False
         if not plain: raise ValueError(f'{path}: lanes of {name}: each lane is a list of [x, y], numbers in pixels')
         known[name] = lanes

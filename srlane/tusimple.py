@@ -178,8 +178,10 @@ def json_objects(path, # file of JSON, one value per line, or all of them in one
     while at < len(text) and not (array and text[at] == ']'):
         n, seen = n + text.count('\n', seen, at), at
         try: value, end = _decode(text, at)
-        except json.JSONDecodeError as e: raise ValueError(f'{path}:{e.lineno if array else n}: not JSON: {e.msg}; one object per line is needed') from None
         except RecursionError: raise ValueError(f'{path}:{n}: nested too deeply for lanes') from None
+        except ValueError as e:                                    # also of a number with thousands of digits
+            line = getattr(e, 'lineno', n) if array else n
+            raise ValueError(f'{path}:{line}: not JSON: {getattr(e, "msg", e)}; one object per line is needed') from None
         yield n, value
         at = _blank.match(text, end).end()
         if array and text[at:at+1] == ',': at = _blank.match(text, at + 1).end()
