@@ -6,9 +6,9 @@
 __all__ = ['train', 'validate', 'check', 'synth', 'demo_roads', 'demo', 'evaluate', 'build_parser', 'parse', 'main']
 
 # %% ../nbs/60_cli.ipynb #903d2576
-import argparse, sys, time
-from pathlib import Path
+import argparse, os, re, select, sys, time
 from . import __version__
+from .basics import process_count
 
 # %% ../nbs/60_cli.ipynb #987fb824
 def _config(args):
@@ -17,8 +17,9 @@ def _config(args):
     flags = {k: getattr(args, k) for k in ('load_from', 'view', 'work_dirs', 'gpus', 'seed') if getattr(args, k) not in (None, False)}
     if flags.get('gpus') == ['auto']: flags['gpus'] = 'auto'
     elif 'gpus' in flags:
-        try: flags['gpus'] = [int(o) for o in flags['gpus']]
-        except ValueError: raise ValueError(f"--gpus {' '.join(flags['gpus'])}: give device indices such as 0 1, or auto") from None
+        asked = flags['gpus']
+        flags['gpus'] = [int(o) for o in asked if re.fullmatch(r'[0-9]{1,4}', o)]
+        if len({*flags['gpus']}) < len(asked): raise ValueError(f"--gpus {' '.join(asked)}: give device indices such as 0 1, each once, or auto")
     return load_config(args.config, *args.overrides, flags)
 
 def train(args):
@@ -44,22 +45,27 @@ def validate(args):
 def check(args):
     "Look for missing files, malformed labels, lanes that the network cannot represent"
     from srlane.check import report_check
+    from srlane.score import assert_writable
+    if args.report: assert_writable(args.report)
     if report_check(_config(args), args.report, args.decode): raise SystemExit(1)
 
 # %% ../nbs/60_cli.ipynb #f34c77b9
 def synth(args):
-    "Write a tree of made-up roads"
+    "Write a tree of synthetic roads"
     from srlane.synth import make_culane, make_tusimple
-    make = dict(culane=make_culane, tusimple=make_tusimple)[args.layout]
+    n, make = args.train + args.val + args.test, dict(culane=make_culane, tusimple=make_tusimple)[args.layout]
+    if not n: raise ValueError('--train 0 --val 0 --test 0: no road at all')
+    if args.categories and args.layout == 'tusimple': raise ValueError('--categories: TuSimple has none; leave it out')
     extra = dict(categories=args.categories) if args.categories else {}
-    make(args.root, args.train, args.val, args.test, seed=args.seed, workers=args.workers, **extra)
-    print(f'{args.train + args.val + args.test} made-up roads in {args.root}')
+    workers = args.workers if args.workers is None else process_count(args.workers, n)
+    make(args.root, args.train, args.val, args.test, seed=args.seed, workers=workers, **extra)
+    print(f'{n} synthetic road{"s" if n > 1 else ""} in {args.root}')
 
 # %% ../nbs/60_cli.ipynb #a1f41f6c
 def demo_roads(cfg,  # of the demo; `data_root` is where the roads are, or will be
                full=False, # with night, rain and glare, in a folder of their own
                n_train=2000, n_val=128, n_test=128):
-    "The made-up roads of the demo"
+    "The synthetic roads of the demo"
     from srlane.synth import RAIN, day_categories, make_culane
     if full: cfg.data_root = f'{cfg.data_root}-full'
     make_culane(cfg.data_root, n_train, n_val, n_test, categories=None if full else list(day_categories), rain=RAIN if full else 0., size=(cfg.ori_img_w, cfg.ori_img_h))
@@ -76,7 +82,7 @@ def demo(args):
     minutes = (time.perf_counter() - start)/60
     cfg.view = True
     metric, table = runner.validate('test')
-    print(f'\nF1@0.5 on {args.test} held-out made-up roads: {metric:.4f} after {minutes:.1f} minutes of training')
+    print(f'\nF1@0.5 on {args.test} held-out synthetic roads: {metric:.4f} after {minutes:.1f} minutes of training')
     print(f'pictures, TensorBoard events and the best model are in {runner.recorder.work_dir}')
     runner.close()
 
@@ -84,13 +90,46 @@ def demo(args):
 def evaluate(args):
     "Score prediction files"
     from srlane.metrics import MEAN_IOUS, eval_culane, eval_tusimple
+    from srlane.score import assert_writable
+    outputs = [o for o in (args.json, args.csv) if o]
+    if len({*outputs}) < len(outputs): raise ValueError(f'--json and --csv both name {args.json}')
+    for o in outputs: assert_writable(o, [args.predictions, *args.labels, *filter(None, [getattr(args, 'list', None)])])
     if args.benchmark == 'culane':
-        ious = sorted({*args.iou, *(MEAN_IOUS if args.mean else ())})
-        score = eval_culane(args.predictions, args.labels[0], list=args.list, ious=ious, mean=args.mean, strict=args.strict, workers=args.workers)
+        if args.mean and not set(args.iou or ()) <= set(MEAN_IOUS): raise ValueError('--mean has its thresholds, 0.50, 0.55 … 0.95; leave --iou out')
+        score = eval_culane(args.predictions, args.labels[0], list=args.list, ious=sorted(set(args.iou or [.5])), mean=args.mean, strict=args.strict,
+                            workers=args.workers, size=args.size, lane_width=args.lane_width)
     else: score = eval_tusimple(args.predictions, args.labels)
-    print(score)
+    print(score, file=sys.stderr if '-' in outputs else sys.stdout)
     if args.json: score.to_json(args.json)
     if args.csv: score.to_csv(args.csv)
+
+# %% ../nbs/60_cli.ipynb #0b783192
+def _whole(low, high):
+    "Reads a whole number within bounds"
+    def read(text):
+        if re.fullmatch(r'[+-]?[0-9]{1,18}', text) and low <= int(text) <= high: return int(text)
+        raise argparse.ArgumentTypeError(f'{text}: a whole number from {low} to {high} is needed')
+    return read
+
+def _threshold(text):
+    try:
+        if 0 <= float(text) < 1: return float(text)
+    except ValueError: pass
+    raise argparse.ArgumentTypeError(f'{text}: a number from 0 to below 1 is needed')
+
+def _path(text):
+    if not text: raise argparse.ArgumentTypeError('the name is empty')
+    return os.path.expanduser(text)
+
+def _one_line(e):
+    "An error without line breaks and terminal codes"
+    text = f'{e.filename}: {e.strerror}' if isinstance(e, OSError) and e.filename is not None and e.strerror else str(e)
+    text = re.sub(r'\x1b\[[0-9;]*[A-Za-z]', '', text or type(e).__name__)
+    return re.sub(r'[\x00-\x1f\x7f-\x9f]', '?', re.sub(r'\s*\n\s*', ' ', text.strip()))
+
+class _Parser(argparse.ArgumentParser):
+    "Complains in one line"
+    def error(self, message): self.exit(2, f'srlane: error: {_one_line(message)} ({self.prog} --help says more)\n')
 
 # %% ../nbs/60_cli.ipynb #2c830a33
 class _Format(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter): "Keeps the line breaks, shows the defaults"
@@ -99,52 +138,55 @@ def _run_options(p):
     "What training and validating have in common"
     p.add_argument('overrides', nargs='*', metavar='key=value', help='settings that win over the configuration, e.g. optimizer.lr=1e-3 total_iter=1000; '
                    'resume_from=auto goes on from the newest checkpoint in work_dirs, resume_from=FOLDER from that of a run')
-    p.add_argument('--load_from', metavar='FILE', help='weights to begin with')
+    p.add_argument('--load_from', type=_path, metavar='FILE', help='weights to begin with')
     p.add_argument('--view', action='store_true', help='draw the predicted lanes into the run\'s folder while validating')
-    p.add_argument('--work_dirs', metavar='DIR', help='parent of the run\'s folder (the configuration\'s where not given)')
+    p.add_argument('--work_dirs', type=_path, metavar='DIR', help='parent of the run\'s folder (the configuration\'s where not given)')
     p.add_argument('--gpus', nargs='+', metavar='I', help='indices of the devices, or auto (the configuration\'s where not given)')
-    p.add_argument('--seed', type=int, help='of weights, order and augmentation (the configuration\'s where not given)')
+    p.add_argument('--seed', type=_whole(0, 2**32 - 1), metavar='N', help='of weights, order and augmentation (the configuration\'s where not given)')
 
-def _road_options(p, train, val, test):
+def _road_options(p, train, val, test, least):
     "How many roads to make"
-    for k, n in dict(train=train, val=val, test=test).items(): p.add_argument(f'--{k}', type=int, default=n, metavar='N', help=f'roads of the {k} split')
+    for k, n in dict(train=train, val=val, test=test).items(): p.add_argument(f'--{k}', type=_whole(least, 10**6), default=n, metavar='N', help=f'roads of the {k} split')
+
+def _debug_option(p): p.add_argument('--debug', action='store_true', default=argparse.SUPPRESS, help=argparse.SUPPRESS)   # also behind the command
 
 def build_parser()->argparse.ArgumentParser:
     "The parser of `srlane`"
-    parser = argparse.ArgumentParser('srlane', description='Train and validate the SRLane lane detector.', formatter_class=_Format)
+    parser = _Parser('srlane', description='Train and validate the SRLane lane detector.', formatter_class=_Format)
     parser.add_argument('--version', action='version', version=__version__)
     parser.add_argument('--debug', action='store_true', help='show where an error arose')
     commands = parser.add_subparsers(title='commands', dest='command', required=True, metavar='COMMAND')
     def add(name, f, help, **kw):
         p = commands.add_parser(name, help=help, description=help, formatter_class=_Format, **kw)
         p.set_defaults(run=f)
+        _debug_option(p)
         return p
 
-    p = add('demo', demo, 'from nothing to a trained network, on made-up roads')
-    _road_options(p, 2000, 128, 128)
+    p = add('demo', demo, 'from nothing to a trained network, on synthetic roads')
+    _road_options(p, 2000, 128, 128, 1)
     p.add_argument('--full', action='store_true', help='night, rain and glare too')
     _run_options(p)
 
-    p = add('synth', synth, 'write a tree of made-up roads')
+    p = add('synth', synth, 'write a tree of synthetic roads')
     p.add_argument('layout', choices=['culane', 'tusimple'], help='whose layout the tree has')
-    p.add_argument('root', help='folder to write; nothing in it that was not made here is touched')
-    _road_options(p, 1600, 128, 128)
+    p.add_argument('root', type=_path, help='folder to write; nothing in it that was not made here is touched')
+    _road_options(p, 1600, 128, 128, 0)
     p.add_argument('--categories', nargs='+', metavar='NAME', help='only these of CULane\'s categories')
-    p.add_argument('--seed', type=int, default=0, help='another seed, other roads')
-    p.add_argument('--workers', type=int, help='processes; one a core where not given')
+    p.add_argument('--seed', type=_whole(0, 2**32 - 1), default=0, metavar='N', help='another seed, other roads')
+    p.add_argument('--workers', type=_whole(0, 1024), metavar='N', help='processes; one a core where not given')
 
     p = add('train', train, 'train a network')
-    p.add_argument('config', metavar='CONFIG', help='a preset (culane_r18, culane_r34, tusimple_r18, demo, …), a .yaml or a published .py file')
+    p.add_argument('config', type=_path, metavar='CONFIG', help='a preset (culane_r18, culane_r34, tusimple_r18, demo, …), a .yaml or a published .py file')
     _run_options(p)
 
     p = add('check', check, 'look for faults in a data set before training on it')
-    p.add_argument('config', metavar='CONFIG', help='as for train')
+    p.add_argument('config', type=_path, metavar='CONFIG', help='as for train')
     p.add_argument('--decode', action='store_true', help='decode every image: slow, and finds damage in their middle and near-duplicates too')
-    p.add_argument('--report', metavar='FILE', help='write an HTML page with the worst examples')
+    p.add_argument('--report', type=_path, metavar='FILE', help='write an HTML page with the worst examples')
     _run_options(p)
 
     p = add('validate', validate, 'score a network')
-    p.add_argument('config', metavar='CONFIG', help='as for train')
+    p.add_argument('config', type=_path, metavar='CONFIG', help='as for train')
     p.add_argument('--split', choices=['val', 'test'], default='val', help='what to validate on')
     _run_options(p)
 
@@ -154,16 +196,19 @@ def build_parser()->argparse.ArgumentParser:
         help = f'score predictions by the rules of the official {name} evaluator'
         q = benchmarks.add_parser(name, help=help, description=help, formatter_class=_Format)
         q.set_defaults(run=evaluate)
-        q.add_argument('predictions', metavar=first, help='folder of .lines.txt files' if name == 'culane' else 'file of predictions, one JSON object a line')
-        q.add_argument('labels', metavar=then, nargs=many, help='folder of the download' if name == 'culane' else 'label files')
+        _debug_option(q)
+        q.add_argument('predictions', type=_path, metavar=first, help='folder of .lines.txt files' if name == 'culane' else 'file of predictions, one JSON object per line')
+        q.add_argument('labels', type=_path, metavar=then, nargs=many, help='folder of the download' if name == 'culane' else 'label files')
         if name == 'culane':
-            q.add_argument('--list', metavar='FILE', help='file of image names (the nine categories of the test split where not given)')
-            q.add_argument('--iou', type=float, nargs='+', default=[.5], metavar='T', help='thresholds')
-            q.add_argument('--mean', action='store_true', help='mF1 over 0.50, 0.55 … 0.95 too')
+            q.add_argument('--list', type=_path, metavar='FILE', help='file of image names (the nine categories of the test split where not given)')
+            q.add_argument('--iou', type=_threshold, nargs='+', metavar='T', help='thresholds (0.5 where not given)')
+            q.add_argument('--mean', action='store_true', help='mF1 over 0.50, 0.55 … 0.95')
             q.add_argument('--strict', action='store_true', help='an oddity in a file is an error')
-            q.add_argument('--workers', type=int, default=0, help='processes; 0: this one')
-        q.add_argument('--json', metavar='FILE', help='write the figures here')
-        q.add_argument('--csv', metavar='FILE', help='write the figures of each image here')
+            q.add_argument('--size', type=_whole(1, 30000), nargs=2, metavar=('W', 'H'), help='width and height of all images in pixels (where not given each image\'s own if it lies in DATA_ROOT, else 1640 590)')
+            q.add_argument('--lane_width', type=_whole(2, 1000), default=30, metavar='N', help='width of the stripes in pixels')
+            q.add_argument('--workers', type=_whole(0, 1024), default=0, metavar='N', help='processes; 0: this one')
+        q.add_argument('--json', type=_path, metavar='FILE', help='write the figures here; - is standard output')
+        q.add_argument('--csv', type=_path, metavar='FILE', help='write the figures of each image here; - is standard output')
     return parser
 
 # %% ../nbs/60_cli.ipynb #52141671
@@ -180,15 +225,42 @@ def parse(argv=None)->argparse.Namespace:
     return args
 
 # %% ../nbs/60_cli.ipynb #00d84aa9
+def _memory_is_short(e):
+    return isinstance(e, MemoryError) or type(e).__name__ == 'OutOfMemoryError' or isinstance(e, RuntimeError) and "can't allocate memory" in str(e)
+
+def _nobody_reads():
+    "Whether standard output is a pipe whose reader has gone"
+    try:
+        sys.stdout.flush()
+        look = select.poll()
+        look.register(sys.stdout.fileno(), 0)
+        if not any(event & select.POLLERR for _, event in look.poll(0)): return False
+    except BrokenPipeError: pass
+    except (AttributeError, OSError, ValueError): return False              # no console, no file, no poll
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())          # what is left in the buffer goes nowhere
+    return True
+
 def main(argv=None)->int: # exit code
     "Run the command"
-    args = parse(argv)
-    try: args.run(args)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure') and stream.errors == 'strict': stream.reconfigure(errors='replace')
+    say = lambda text: print(f'srlane: {text}', file=sys.stderr)
+    try:
+        args = parse(argv)
+        args.run(args)
+        return 141 if _nobody_reads() else 0
+    except SystemExit:
+        if _nobody_reads(): return 141
+        raise
     except KeyboardInterrupt:
-        print('srlane: stopped', file=sys.stderr)
+        say('stopped')
         return 130
-    except (ValueError, OSError) as e:
+    except Exception as e:
+        if isinstance(e, BrokenPipeError) and _nobody_reads(): return 141
         if args.debug: raise
-        print(f'srlane: error: {e}', file=sys.stderr)
+        if _memory_is_short(e): say(f'error: not enough memory: {_one_line(e)}; a smaller batch_size, smaller images or fewer workers need less')
+        elif isinstance(e, (ValueError, OSError)): say(f'error: {_one_line(e)}')
+        else:
+            say(f'error: {type(e).__name__}: {_one_line(e)} (not foreseen: please report it; srlane --debug … shows where)')
+            return 1
         return 2
-    return 0
