@@ -45,7 +45,7 @@ def train_batches(runner:Runner):
         loader.sampler.seek(epoch)
         n = 0
         for n, batch in enumerate(batches, 1): yield batch
-        if not n: raise ValueError(f'an epoch of {cfg.dataset.train.data_root} has no batch of {cfg.batch_size} images; take a smaller batch_size')
+        if not n: raise ValueError(f'{cfg.dataset.train.data_root} has no batch of {cfg.batch_size} images; take a smaller batch_size')
         epoch += 1
 
 def one_step(runner:Runner, batch)->torch.Tensor: # the loss, detached
