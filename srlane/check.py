@@ -382,7 +382,7 @@ def read_lines(path,   # of a list
     elif b'\0' in data: raise ValueError(f'{path}: holds zero bytes, so it is no text')
     for i, raw in enumerate(data.splitlines(), 1):
         where = f'{path}:{i}'
-        try: line = raw.decode('utf-8-sig').strip()
+        try: line = raw.removeprefix(b'\xef\xbb\xbf').decode().strip()
         except UnicodeDecodeError as e:
             gbk = raw.decode('gbk', 'replace')[:80]
             odd.append(('list encoding', Example(where, f'byte {raw[e.start]:#04x} is no UTF-8; as GBK the line says {gbk!r}')))
@@ -762,7 +762,7 @@ def pictures(self:DataCheck, finding:Finding, n:int=3, width:int=480)->list: # o
     out = []
     for e in finding.examples[:4*n]:
         if len(out) == n: break
-        if e.entry is None: continue
+        if e.entry is None or probe(e.entry.image).problem: continue
         try:
             with decoder_says(): img = np.ascontiguousarray(read_image(e.entry.image)[..., ::-1])
         except (OSError, ValueError): continue
