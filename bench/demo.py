@@ -1,4 +1,4 @@
-"""What the demo reaches: F1@0.5 on held-out made-up roads, for several seeds, by day and in the full mix with night, rain and glare.
+"""What the demo reaches: F1@0.5 on held-out synthetic roads, for several seeds, by day and in the full mix with night, rain and glare.
 
     python bench/demo.py [--seeds 0 1 2] [--full-seeds 0] [--root data/made-up-roads] [--out bench/demo.json] [--quick]
 
