@@ -8,7 +8,7 @@ __all__ = ['parts', 'views', 'predictions', 'begin_copy', 'Deed', 'check_view', 
            'cell_number', 'WidgetView']
 
 # %% ../nbs/40_monitor.ipynb #c33329c0
-import base64, html, logging, sys, threading, time, traceback
+import base64, html, logging, signal, sys, threading, time, traceback
 from collections import deque
 from typing import NamedTuple
 import cv2, numpy as np, torch
@@ -259,7 +259,7 @@ def start(self:Monitor, view:str=None): # as for `Monitor`, for this once
     "Train in a thread, and return at once; it ends with the program, so a program must `wait()`"
     self.check_idle()
     self.open(buttons=True, view=view)
-    self.thread = threading.Thread(target=self.work, name='srlane training', daemon=True)
+    self.thread = threading.Thread(target=self.work_aside, name='srlane training', daemon=True)
     self.thread.start()
     return self
 
@@ -275,8 +275,14 @@ def wait(self:Monitor, timeout:float=None): # seconds
     return self
 
 @patch
+def work_aside(self:Monitor):
+    "`work`, and an interrupt reaches neither this thread nor the processes that it starts, from their first instruction on"
+    if hasattr(signal, 'pthread_sigmask'): signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    self.work()
+
+@patch
 def work(self:Monitor):
-    "The training itself, from opening to closing words"
+    "The run itself, from opening to closing words"
     runner, self.error, self.trace, status = self.runner, None, None, 'failed'
     try:
         runner.train_loop()

@@ -1,11 +1,11 @@
 """Fault injection: trainings are killed, starved and spoilt, and spread over processes; nothing may be lost or differ.
 
-    python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices uneven nolanes dead launch (all without a name)
+    python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices uneven nolanes dead launch interrupt (all without a name)
 
-Everything happens on made-up roads in a temporary folder, with the network of the preset `demo`, on the processor.
+Everything happens on made-up roads in a temporary folder, with the network of the preset `demo`, on the CPU.
 `--quick` is what `make test` does: fewer kills, fewer ways to start processes.
 """
-import argparse, io, os, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+import argparse, io, os, queue, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -426,7 +426,7 @@ def uneven(root:Path, quick:bool)->list:
         codes = end(start([[sys.executable, here, *more, '--report', out, *settings(roads, root/name, total_iter=6, eval_ep=1, gpus=2)]], log), 60)
         said = log.read_text()
         if any(codes): problems.append(f'{name}: exit codes {codes}:\n{said[-3000:]}')
-        if more and 'left off, because training was asked to stop' not in said: problems.append(f'{name}: the validation was not left off:\n{said[-3000:]}')
+        if more and 'validation interrupted by a request to stop' not in said: problems.append(f'{name}: the validation was not interrupted:\n{said[-3000:]}')
     return problems
 
 def steps_of(folder)->int: return max([len(f.read_text().splitlines()) - 1 for f in folder.glob('*/metrics.csv')], default=0)
@@ -499,7 +499,98 @@ def launched(root:Path, quick:bool)->list:
     said = ''.join(o.get('text', '') for c in nb.cells for o in c.outputs)
     return [] if 'launched twice' in said else [said]
 
-groups = dict(kills=kills, signals=stopping, guards=guards, devices=devices, uneven=uneven, nolanes=no_lanes, dead=dead_rank, launch=launched)
+# --- A notebook's interrupt
+
+in_background = """
+import os, signal, subprocess, time
+from srlane.config import load_config
+from srlane.runner import Runner
+
+runner, phase = Runner(load_config('demo', *SETTINGS)), ['']
+find, step = runner.find_lanes, runner.update
+def slowly(batch):
+    phase[0] = 'validation' if runner.recorder.step else 'sanity check'
+    time.sleep(.4)
+    return find(batch)
+def steps():
+    phase[0] = 'training'
+    return step()
+runner.find_lanes, runner.update = slowly, steps
+def workers(): return [int(o.split()[0]) for o in subprocess.run(['ps', '-o', 'pid=,args=', '--ppid', str(os.getpid())], capture_output=True, text=True).stdout.splitlines() if 'ps -o' not in o]
+def waits(name, start=False):
+    global monitor
+    if start: monitor = runner.train(background=True, view='none')
+    while phase[0] != name or not workers(): time.sleep(.005)
+    print(name, flush=True)
+    time.sleep(60)
+def goes_on():
+    begin, at = time.monotonic(), runner.recorder.step
+    while monitor.running and runner.recorder.step < at + 3 and time.monotonic() < begin + 60: time.sleep(.05)
+    print('went on' if monitor.running and runner.recorder.step >= at + 3 else f'{monitor.status} at step {at}: {monitor.error}', len(workers()))
+"""
+
+in_foreground = """
+from srlane.callbacks import Callback
+class At(Callback):
+    def before_step(self, runner, batch):
+        if runner.recorder.step == 3: print('three steps', flush=True)
+        if runner.recorder.step == 3 and SLEEP: time.sleep(60)
+runner = Runner(load_config('demo', *SETTINGS), callbacks=[At()])
+runner.train(view='none')
+print(runner.stopping, (runner.recorder.work_dir/'last.ckpt').exists(), runner.recorder.step < 1000)
+"""
+
+class Kernel:
+    "A Jupyter kernel, and somebody who runs cells and interrupts them"
+    def __init__(self, folder):
+        from jupyter_client.manager import start_new_kernel
+        self.manager, self.client = start_new_kernel(cwd=str(folder), extra_arguments=['--log-level=ERROR'])
+
+    def run(self, code, interrupt_at='', times=1, secs=90)->str: # what it printed, and its error
+        "Run a cell; once it has printed `interrupt_at`, interrupt the kernel"
+        number, said, end = self.client.execute(code), '', time.monotonic() + secs
+        while time.monotonic() < end:
+            try: m = self.client.get_iopub_msg(timeout=.5)
+            except queue.Empty: continue
+            kind, content = m['msg_type'], m['content']
+            if m['parent_header'].get('msg_id') != number: continue
+            if kind == 'stream': said += content['text']
+            if kind == 'error': said += f"{content['ename']}: {content['evalue']}"
+            if interrupt_at and interrupt_at in said:
+                interrupt_at = ''
+                for _ in range(times): self.manager.interrupt_kernel(); time.sleep(.2)
+            if kind == 'status' and content['execution_state'] == 'idle': return said
+        raise TimeoutError(f'a cell took more than {secs} s, and said {said[-2000:]!r}')
+
+    def close(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+def interrupt(root:Path, quick:bool)->list:
+    "Interrupting a cell, once or twice, stops what that cell does and nothing else: not a run in the background, nor the processes that read its images"
+    roads, problems = make_roads(root/'roads'), []
+    more = dict(total_iter=10**6, workers=2, eval_ep=2, batch_size=2, sanity_batches=3, log_interval=10**6, save_interval=0)
+    for times in (2,) if quick else (1, 2):
+        kernel = Kernel(root)
+        try:
+            kernel.run(in_background.replace('SETTINGS', repr(settings(roads, root/'runs', **more))))
+            for phase in ('sanity check', 'training', 'validation'):
+                said = kernel.run(f"waits({phase!r}, {phase == 'sanity check'})", phase, times)
+                if 'KeyboardInterrupt' not in said: problems.append(f'{phase}, interrupted {times} times: the cell went on: {said}')
+                said = kernel.run('goes_on()')
+                if not re.search(r'went on [1-9]', said): problems.append(f'{phase}, interrupted {times} times: {said}')
+            kernel.run('monitor.stop().wait()')
+            code = in_foreground.replace('SETTINGS', repr(settings(roads, root/'runs', **more | dict(eval_ep=10**6))))
+            said = kernel.run(code.replace('SLEEP', 'False'), 'three steps')
+            if 'SIGINT True True' not in said: problems.append(f'a run in the cell itself was not stopped with everything saved: {said[-2000:]}')
+            if times == 2:
+                said = kernel.run(code.replace('SLEEP', 'True'), 'three steps', 2, secs=40)
+                if 'KeyboardInterrupt' not in said: problems.append(f'a run in the cell itself, interrupted twice, did not end: {said[-2000:]}')
+        except TimeoutError as e: problems.append(str(e))
+        finally: kernel.close()
+    return problems
+
+groups = dict(kills=kills, signals=stopping, guards=guards, devices=devices, uneven=uneven, nolanes=no_lanes, dead=dead_rank, launch=launched, interrupt=interrupt)
 
 def main():
     if sys.argv[1:2] == ['--report']: return report(Path(sys.argv[2]), sys.argv[3:])
