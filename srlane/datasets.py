@@ -237,12 +237,13 @@ def sample(self:LaneDataset,
     try: lanes = self.lanes(self.items[i])
     except (OSError, ValueError) as e: raise DataError(str(e)) from None
     for _ in range(10):
-        matrix = self.augment.matrix(rng, geometry.img_size)
+        augment = self.augment.drawn(rng)
+        matrix = augment.matrix(rng, geometry.img_size)
         try: t = lane_targets(network_lanes(lanes, geometry, matrix), geometry, self.max_lanes, self.strides)
         except ValueError as e: why = e
         else: break
     else: raise DataError(f"{self.items[i].where}: no targets after 10 augmentations: {why}")
-    img = self.augment(network_image(img, geometry, matrix, reduced), rng)
+    img = augment(network_image(img, geometry, matrix, reduced), rng)
     return dict(img=to_tensor(img), gt_lane=torch.from_numpy(t['gt_lane']), gt_angle=[torch.from_numpy(o).float() for o in t['gt_angle']],
                 gt_seg=[torch.from_numpy(o) for o in t['gt_seg']], meta=self.meta(i, geometry))
 

@@ -4,31 +4,42 @@
 
 # %% auto #0
 __all__ = ['read_image', 'index_matrix', 'move_points', 'flip_matrix', 'affine_matrix', 'network_image', 'number_range',
-           'HorizontalFlip', 'Affine', 'ChannelShuffle', 'MultiplyAndAddToBrightness', 'AddToHueAndSaturation',
-           'MotionBlur', 'MedianBlur', 'JpegCompression', 'CoarseDropout', 'OneOf', 'Sometimes', 'Augmentation',
-           'build_augmentation']
+           'axis_ranges', 'HorizontalFlip', 'Affine', 'ChannelShuffle', 'MultiplyAndAddToBrightness',
+           'AddToHueAndSaturation', 'MotionBlur', 'MedianBlur', 'JpegCompression', 'CoarseDropout', 'OneOf',
+           'Sometimes', 'may_move', 'drawn', 'Augmentation', 'build_augmentation']
 
 # %% ../nbs/04_transforms.ipynb #7f3b322e
-import difflib, inspect
+import inspect, math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 import cv2
 import numpy as np
 from fastcore.basics import patch, basic_repr
+from .basics import did_you_mean
 from .lane import ImageGeometry
 
 # %% ../nbs/04_transforms.ipynb #6c1f2969
 def read_image(path, # image file
-               reduced:bool=False, # decode at half the width and height
+               reduced:bool=False, # decode at half the width and height, unless nothing would be left
               ): # (h, w, 3) uint8, BGR
     "Decode an image file"
     data = Path(path).read_bytes()
     truncated = data[:2] == b'\xff\xd8' and data.rfind(b'\xff\xd9') < len(data)//2   # a JPEG without its end
-    flag = cv2.IMREAD_REDUCED_COLOR_2 if reduced else cv2.IMREAD_COLOR
-    img = None if truncated or not data else cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    if img is None: raise ValueError(f"{path}: not a readable image ({len(data):,} bytes{', its end is missing' if truncated else ''}): fetch it again or remove it")
+    usable = bool(data) and not truncated
+    img = _decode(data, cv2.IMREAD_REDUCED_COLOR_2) if usable and reduced else None
+    if usable and (img is None or min(img.shape[:2]) < 2): img = _decode(data, cv2.IMREAD_COLOR)
+    if img is None:
+        says = f"{len(data):,} bytes{', its end is missing' if truncated else ''}"
+        raise ValueError(f"{path}: not a readable image ({says}): fetch it again or remove it")
+    h, w = img.shape[:2]
+    if min(h, w) < 2: raise ValueError(f"{path}: too small an image, {w}×{h} pixels: fetch it again or remove it")
     return img
+
+def _decode(data, flag):
+    "An image from a file's bytes, or None"
+    try: return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    except cv2.error: return None
 
 # %% ../nbs/04_transforms.ipynb #d69e7854
 def index_matrix(matrix, # (3, 3) for continuous coordinates
@@ -53,13 +64,15 @@ def flip_matrix(w:float, # width of the image, pixels
 def affine_matrix(size, # (w, h) of the image, pixels
                   translate=(0, 0), # shift in x and y, fractions of w and h
                   rotate=0.,        # degrees, clockwise as seen (y points down)
-                  scale=1.,         # > 1 enlarges
-                  shear=0.,         # degrees, along x
+                  scale=1.,         # > 1 enlarges; or (x, y)
+                  shear=0.,         # degrees, along x; or (along x, along y)
                  ): # (3, 3)
-    "Rotate, shear and scale about the image's centre, then shift"
+    "Scale, shear and rotate about the image's centre, then shift"
     w, h = size
-    c, s, t = np.cos(np.deg2rad(rotate)), np.sin(np.deg2rad(rotate)), np.tan(np.deg2rad(shear))
-    linear = scale*np.array([[c, -s], [s, c]]) @ [[1, -t], [0, 1]]
+    c, s = np.cos(np.deg2rad(rotate)), np.sin(np.deg2rad(rotate))
+    t, u = np.tan(np.deg2rad(shear if np.ndim(shear) else (shear, 0.)))
+    linear = (1. if np.ndim(scale) else scale)*np.array([[c, -s], [s, c]]) @ [[1, -t], [u, 1]]
+    if np.ndim(scale): linear = linear*scale     # the columns: the axes of the image as it was
     centre = np.array([w/2, h/2])
     m = np.eye(3)
     m[:2,:2], m[:2,2] = linear, centre - linear @ centre + np.array(translate)*[w, h]
@@ -93,10 +106,23 @@ def number_range(value, # a number or (low, high)
                  high=np.inf, # greatest
                 )->tuple: # (low, high)
     "A parameter as the range it is drawn from"
+    number = lambda o: isinstance(o, Real) and not isinstance(o, bool) and math.isfinite(o)
     pair = (value, value) if isinstance(value, Real) else tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    if len(pair) != 2 or not all(isinstance(o, Real) for o in pair) or not low <= pair[0] <= pair[1] <= high:
-        raise ValueError(f"{name}={value!r}: give a number or [low, high]" + (f", within {low} … {high}" if np.isfinite(low) or np.isfinite(high) else ''))
+    if len(pair) != 2 or not all(map(number, pair)) or not low <= pair[0] <= pair[1] <= high:
+        within = f", within {low} … {high}" if np.isfinite(low) or np.isfinite(high) else ''
+        raise ValueError(f"{name}={value!r}: give a number or [low, high]{within}")
     return pair
+
+def axis_ranges(value, # a range for both axes, or a dict of x and y
+                name:str, # what errors call it
+                neutral, # where an axis is not given
+                low=-np.inf, # least
+                high=np.inf, # greatest
+               )->dict: # x and y: (low, high)
+    "A parameter of the axes as the ranges it is drawn from"
+    v = value if isinstance(value, Mapping) else dict(x=value, y=value)
+    if unknown := set(map(str, v)) - {'x', 'y'}: raise ValueError(f"{name} has {sorted(unknown)}: it knows x and y")
+    return {k: number_range(v.get(k, neutral), f'{name}.{k}' if v is value else name, low, high) for k in 'xy'}
 
 # %% ../nbs/04_transforms.ipynb #c93da938
 class HorizontalFlip:
@@ -115,23 +141,24 @@ class Affine:
     def __init__(self,
                  translate_percent=0., # fraction(s) of the image's size, or a dict of x and y
                  rotate=0.,            # degrees, clockwise as seen
-                 scale=1.,             # > 1 enlarges
-                 shear=0.,             # degrees, along x
+                 scale=1.,             # > 1 enlarges; or a dict of x and y
+                 shear=0.,             # degrees, along x; or a dict of x and y
                 ):
-        t = translate_percent if isinstance(translate_percent, Mapping) else dict(x=translate_percent, y=translate_percent)
-        if set(t) - {'x', 'y'}: raise ValueError(f"translate_percent has {sorted(set(t) - {'x', 'y'})}: it knows x and y")
-        self.translate_percent = {k: number_range(t.get(k, 0.), f'translate_percent.{k}') for k in 'xy'}
-        self.rotate, self.shear = number_range(rotate, 'rotate'), number_range(shear, 'shear', -89, 89)
-        self.scale = number_range(scale, 'scale', low=1e-3)
+        self.translate_percent = axis_ranges(translate_percent, 'translate_percent', 0., -10, 10)
+        self.rotate = number_range(rotate, 'rotate', -360, 360)
+        self.scale = axis_ranges(scale, 'scale', 1., 1e-3, 1e3) if isinstance(scale, Mapping) else number_range(scale, 'scale', 1e-3, 1e3)
+        self.shear = axis_ranges(shear, 'shear', 0., -89, 89) if isinstance(shear, Mapping) else number_range(shear, 'shear', -89, 89)
+        if isinstance(shear, Mapping) and sum(max(map(abs, r)) for r in self.shear.values()) >= 90:
+            raise ValueError(f"shear={dict(shear)}: x and y together reach 90 degrees, which folds the image: give less")
 
 @patch
 def matrix(self:Affine,
-           rng:np.random.Generator, # five draws
+           rng:np.random.Generator, # five draws; one more for each parameter with a y of its own
            size, # (w, h) of the network's image, pixels
           ): # (3, 3) in pixels of the network's image
     "A random affine matrix about the image's centre"
-    t = self.translate_percent
-    return affine_matrix(size, (rng.uniform(*t['x']), rng.uniform(*t['y'])), rng.uniform(*self.rotate), rng.uniform(*self.scale), rng.uniform(*self.shear))
+    draw = lambda r: [rng.uniform(*r['x']), rng.uniform(*r['y'])] if isinstance(r, dict) else rng.uniform(*r)
+    return affine_matrix(size, *map(draw, (self.translate_percent, self.rotate, self.scale, self.shear)))
 
 # %% ../nbs/04_transforms.ipynb #2d6fd09d
 class ChannelShuffle:
@@ -144,7 +171,8 @@ class ChannelShuffle:
 class MultiplyAndAddToBrightness:
     "Brightness times a random factor, plus a random number of grey levels"
     __repr__ = basic_repr('mul,add')
-    def __init__(self, mul=(.85, 1.15), add=(-10, 10)): self.mul, self.add = number_range(mul, 'mul', 0), number_range(add, 'add')
+    def __init__(self, mul=(.85, 1.15), add=(-10, 10)):
+        self.mul, self.add = number_range(mul, 'mul', 0, 255), number_range(add, 'add', -255, 255)
     def __call__(self, img, rng):
         return cv2.addWeighted(img, rng.uniform(*self.mul), img, 0, rng.uniform(*self.add))   # rounds, and stops at 0 and 255
 
@@ -166,7 +194,7 @@ def _odd(rng, k): return int(rng.integers(k[0], k[1] + 1)) | 1   # an odd kernel
 class MotionBlur:
     "Blur along a line of random direction"
     __repr__ = basic_repr('k')
-    def __init__(self, k=(3, 5)): self.k = tuple(int(o) for o in number_range(k, 'k', 3))
+    def __init__(self, k=(3, 5)): self.k = tuple(int(o) for o in number_range(k, 'k', 3, 255))
     def __call__(self, img, rng):
         k = _odd(rng, self.k)
         line = np.zeros((k, k), np.float32)
@@ -202,9 +230,9 @@ class CoarseDropout:
                 ):
         if size_percent is None and size_px is None: size_percent = .05
         if size_percent is not None and size_px is not None: raise ValueError("give size_percent or size_px, not both")
-        self.p, self.per_channel = number_range(p, 'p', 0, 1), float(per_channel)
+        self.p, self.per_channel = number_range(p, 'p', 0, 1), number_range(float(per_channel), 'per_channel', 0, 1)[0]
         self.size_percent = size_percent if size_percent is None else number_range(size_percent, 'size_percent', 0, 1)
-        self.size_px = size_px if size_px is None else number_range(size_px, 'size_px', 1)
+        self.size_px = size_px if size_px is None else number_range(size_px, 'size_px', 1, 1000)
     def __call__(self, img, rng):
         h, w = img.shape[:2]
         share = rng.uniform(*(self.size_percent or self.size_px))
@@ -215,16 +243,31 @@ class CoarseDropout:
 
 # %% ../nbs/04_transforms.ipynb #042636ba
 class OneOf:
-    "One of several pixel transforms, all equally probable"
+    "One of several transforms, all equally probable"
     __repr__ = basic_repr('transforms')
     def __init__(self, transforms): self.transforms = list(transforms)
     def __call__(self, img, rng): return self.transforms[rng.integers(len(self.transforms))](img, rng)
+    def drawn(self, rng): return drawn(self.transforms[rng.integers(len(self.transforms))], rng)
 
 class Sometimes:
-    "A pixel transform that happens with probability `p`"
-    __repr__ = basic_repr('transform,p')
-    def __init__(self, transform, p): self.transform, self.p = transform, p
-    def __call__(self, img, rng): return self.transform(img, rng) if rng.random() < self.p else img
+    "Transforms that happen, all of them, with probability `p`"
+    __repr__ = basic_repr('transforms,p')
+    def __init__(self, transforms, p): self.transforms, self.p = transforms if isinstance(transforms, list) else [transforms], p
+    def __call__(self, img, rng):
+        for t in self.transforms if rng.random() < self.p else (): img = t(img, rng)
+        return img
+    def drawn(self, rng): return [o for t in self.transforms for o in drawn(t, rng)] if rng.random() < self.p else []
+
+def may_move(t # transform
+            )->bool:
+    "Whether a transform changes the geometry, or may"
+    return hasattr(t, 'matrix') or any(map(may_move, getattr(t, 'transforms', ())))
+
+def drawn(t, # transform
+          rng:np.random.Generator, # drawn from where `t` leaves a choice that can move something
+         )->list: # of transforms that leave none
+    "A transform with the choices between geometry and pixels made"
+    return t.drawn(rng) if may_move(t) and hasattr(t, 'drawn') else [t]
 
 # %% ../nbs/04_transforms.ipynb #5beaaed5
 class Augmentation:
@@ -232,9 +275,22 @@ class Augmentation:
     def __init__(self,
                  transforms=(), # pairs of (transform, probability), in order
                 ):
-        self.geometric = [(t, p) for t, p in transforms if hasattr(t, 'matrix')]
-        self.pixel = [(t, p) for t, p in transforms if not hasattr(t, 'matrix')]
+        self.transforms = list(transforms)
+        self.geometric = [(t, p) for t, p in self.transforms if may_move(t)]
+        self.pixel = [(t, p) for t, p in self.transforms if not may_move(t)]
     def __repr__(self): return '\n'.join(f'{p:<5g}{t}' for t, p in self.geometric + self.pixel) or 'no augmentation'
+
+@patch
+def drawn(self:Augmentation,
+          rng:np.random.Generator, # drawn from where there is a choice between geometry and pixels
+         )->Augmentation: # without such choices
+    "The augmentation of one image: each choice that can move something is made"
+    if all(hasattr(t, 'matrix') for t, _ in self.geometric): return self
+    out = []
+    for t, p in self.transforms:
+        if not may_move(t) or hasattr(t, 'matrix'): out.append((t, p))
+        elif rng.random() < p: out += [(o, 1.) for o in drawn(t, rng)]
+    return Augmentation(out)
 
 @patch
 def matrix(self:Augmentation,
@@ -258,40 +314,55 @@ def __call__(self:Augmentation,
     return img
 
 # %% ../nbs/04_transforms.ipynb #3e78ed58
-_known = {o.__name__: o for o in (HorizontalFlip, Affine, ChannelShuffle, MultiplyAndAddToBrightness, AddToHueAndSaturation, MotionBlur, MedianBlur, JpegCompression, CoarseDropout)}
+_known = {o.__name__: o for o in (HorizontalFlip, Affine, ChannelShuffle, MultiplyAndAddToBrightness, AddToHueAndSaturation,
+                                  MotionBlur, MedianBlur, JpegCompression, CoarseDropout)}
+_groups = ('OneOf', 'Sometimes')
 
 def _check(what, given, valid, where):
     "An error for the first of `given` that is not in `valid`"
     for o in given:
-        if o in valid: continue
-        near = difflib.get_close_matches(str(o), valid, 1, .5)
-        raise ValueError(f"{where}: unknown {what} {o!r}; " + (f"did you mean {near[0]!r}? " if near else '') + f"Known: {', '.join(valid) or 'none'}")
+        if o not in valid: raise ValueError(f"{where}: unknown {what} {o!r}{did_you_mean(o, valid)}; known: {', '.join(valid) or 'none'}")
+
+def _probability(p, where):
+    "`p`, or an error"
+    if isinstance(p, Real) and not isinstance(p, bool) and 0 <= p <= 1: return p
+    raise ValueError(f"{where}: p={p!r} is no probability within 0 … 1")
 
 def _build(entry, where, size):
     "(transform, probability) of one entry; None for a resize"
-    if not isinstance(entry, Mapping) or 'name' not in entry: raise ValueError(f"{where}: give a mapping with a name, e.g. {{name: HorizontalFlip, p: 0.5}}, not {entry!r}")
-    name, p, params = entry['name'], entry.get('p', 1.), dict(entry.get('parameters') or {})
-    _check('transform', [name], ['Resize', 'OneOf', *_known], where)
+    if not isinstance(entry, Mapping) or 'name' not in entry:
+        raise ValueError(f"{where}: give a mapping with a name, e.g. {{name: HorizontalFlip, p: 0.5}}, not {str(entry)[:60]!r}")
+    name, p, params = entry['name'], entry.get('p', 1.), entry.get('parameters') or {}
+    _check('transform', [name], ['Resize', *_groups, *_known], where)
     where = f'{where} ({name})'
-    _check('key', entry, ['name', 'p', 'parameters'] + ['transforms']*(name == 'OneOf'), where)
-    if name in ('HorizontalFlip', 'ChannelShuffle'): p = number_range(params.pop('p', 1.), 'p')[0]*p   # imgaug's have a p of their own
-    if not isinstance(p, Real) or not 0 <= p <= 1: raise ValueError(f"{where}: p={p!r} is no probability within 0 … 1")
-    if name == 'Resize':
-        _check('parameter', params, ['size'], where)
-        if size and params and (s := params['size']) != (found := dict(height=size[1], width=size[0])) and s not in ('keep', 'keep-aspect-ratio'):
-            raise ValueError(f"{where}: size {s} is not the network's {found}; img_w and img_h set it, so leave Resize out or make it agree")
-        return None
-    if name == 'OneOf':
-        _check('parameter', params, [], where)
-        parts = [_build(o, f'{where}.transforms[{i}]', size) for i, o in enumerate(entry.get('transforms') or [])]
-        if not parts or any(o is None or hasattr(o[0], 'matrix') for o in parts): raise ValueError(f"{where}: give one pixel transform or more in transforms (Resize, HorizontalFlip and Affine are none)")
-        return OneOf([t if q == 1 else Sometimes(t, q) for t, q in parts]), p
-    cls = _known[name]
-    _check('parameter', params, list(inspect.signature(cls).parameters), where)
-    try: return cls(**params), p
+    _check('key', entry, ['name', 'p', 'parameters'] + ['transforms']*(name in _groups), where)
+    if not isinstance(params, Mapping): raise ValueError(f"{where}: give parameters as a mapping, not {params!r}")
+    p, params = _probability(p, where), dict(params)
+    if name in ('HorizontalFlip', 'ChannelShuffle'): p = p*_probability(params.pop('p', 1.), where)   # imgaug's have a p of their own
+    if name == 'Resize': return _check_resize(params, where, size)
+    if name in _groups: return _build_group(entry, name, p, params, where, size)
+    _check('parameter', params, list(inspect.signature(_known[name]).parameters), where)
+    try: return _known[name](**params), p
     except (ValueError, TypeError) as e: raise ValueError(f"{where}: {e}") from None
 
-def build_augmentation(entries, # list of `{name, p, parameters}`; `OneOf` has `transforms`, a list of the same form
+def _check_resize(params, where, size):
+    "An error for a size that is not the network's"
+    _check('parameter', params, ['size'], where)
+    s, found = params.get('size'), size and dict(height=size[1], width=size[0])
+    if size and params and s != found and s not in ('keep', 'keep-aspect-ratio'):
+        raise ValueError(f"{where}: size {s} is not the network's {found}; img_w and img_h set it, so leave Resize out or make it agree")
+
+def _build_group(entry, name, p, params, where, size):
+    "(`OneOf` or `Sometimes`, probability)"
+    _check('parameter', params, [], where)
+    entries = entry.get('transforms')
+    if isinstance(entries, (str, Mapping)) or not isinstance(entries, Sequence): entries = ()
+    built = [_build(o, f'{where}.transforms[{i}]', size) for i, o in enumerate(entries)]
+    if not built or None in built: raise ValueError(f"{where}: give a list of one transform or more in transforms (Resize is none)")
+    parts = [t if q == 1 else Sometimes(t, q) for t, q in built]
+    return (OneOf(parts), p) if name == 'OneOf' else (Sometimes(parts, p), 1.)
+
+def build_augmentation(entries, # list of `{name, p, parameters}`; `OneOf` and `Sometimes` have `transforms`, a list of the same form
                        size=None, # (w, h) of the network's image, pixels, to check `Resize` against
                       )->Augmentation:
     "The augmentation that a configuration's `augment` describes"
