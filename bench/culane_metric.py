@@ -2,7 +2,7 @@
 
 The port draws masks of 590×1640 pixels with OpenCV's line, once for each pair of lanes as the official program does, and once
 for each lane as the better ports do. Its spline and its matching are the official ones; its pixels at the border are those of the OpenCV installed.
-All are timed on the same lanes, in turns, in one process and one thread; times are the processor's, so that other work on the machine counts little. The last line is JSON."""
+All are timed on the same lanes, in turns, in one process and one thread; times are CPU time, so that other work on the machine counts little. The last line is JSON."""
 import argparse, json, os, resource, subprocess, sys, time
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 from pathlib import Path
@@ -55,7 +55,7 @@ def port(pred, anno, once):
     tp = int((iou[i,j] > .5).sum())
     return tp, len(pred) - tp, len(anno) - tp
 
-def made_up_lanes(n, seed=0):
+def synthetic_lanes(n, seed=0):
     "Lanes with the look of CULane's: annotations every 10 rows, predictions every 8"
     rng, pred, anno = np.random.default_rng(seed), [], []
     for _ in range(n):
@@ -83,8 +83,8 @@ def clock(f, *args, **kw):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    ap.add_argument('--lanes', help='folder with list.txt, pred and anno; made-up lanes without it')
-    ap.add_argument('--images', type=int, default=600, help='made-up images')
+    ap.add_argument('--lanes', help='folder with list.txt, pred and anno; synthetic lanes without it')
+    ap.add_argument('--images', type=int, default=600, help='synthetic images')
     ap.add_argument('--rounds', type=int, default=5, help='times that all take turns')
     ap.add_argument('--port-images', type=int, default=40, help='images the port scores each round')
     ap.add_argument('--most', type=int, default=34680, help='images of the longest run')
@@ -92,7 +92,7 @@ def main():
     a = ap.parse_args()
     if a.quick: a.images, a.rounds, a.port_images, a.most = 8, 1, 2, 200
     cv2.setNumThreads(0)
-    pred, anno = load(Path(a.lanes)) if a.lanes else made_up_lanes(a.images)
+    pred, anno = load(Path(a.lanes)) if a.lanes else synthetic_lanes(a.images)
     n, m = len(anno), min(a.port_images, len(anno))
     code = 'from srlane.metrics import culane_score; culane_score([[[(9, 9), (300, 500), (310, 590)]]], [[[(9, 9), (300, 520)]]])'
     first = []

@@ -1,7 +1,7 @@
 """How fast the TuSimple metric is next to a plain transcription of its rules.
 
 The transcription compares lane by lane as the official script does, with its fit in NumPy instead of scikit-learn (which is slower).
-Both get the same parsed lanes, in turns, in one process and one thread (processor time), and must agree in every image. The last line is JSON."""
+Both get the same parsed lanes, in turns, in one process and one thread (CPU time), and must agree in every image. The last line is JSON."""
 import argparse, json, os, time
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import numpy as np
@@ -34,7 +34,7 @@ def plain(pred, anno, h_samples):
     n = max(min(4., len(anno)), 1.)
     return s/n, (len(pred) - matched)/len(pred) if len(pred) else 0., fn/n
 
-def made_up(n, seed=0):
+def synthetic(n, seed=0):
     "Straight lanes in whole pixels, four or five an image"
     rng, ys = np.random.default_rng(seed), list(range(160, 720, 10))
     pred, anno = [], []
@@ -57,14 +57,14 @@ def clock(f, *args):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    ap.add_argument('--pred', help='prediction file; made-up lanes without it')
+    ap.add_argument('--pred', help='prediction file; synthetic lanes without it')
     ap.add_argument('--label', help='label file')
-    ap.add_argument('--images', type=int, default=2000, help='made-up images')
+    ap.add_argument('--images', type=int, default=2000, help='synthetic images')
     ap.add_argument('--rounds', type=int, default=5, help='times that both take turns')
     ap.add_argument('--quick', action='store_true', help='a few images and one round, only to see that it runs')
     a = ap.parse_args()
     if a.quick: a.images, a.rounds = 20, 1
-    pred, anno, rows = load(a.pred, a.label) if a.pred else made_up(a.images)
+    pred, anno, rows = load(a.pred, a.label) if a.pred else synthetic(a.images)
     n, ours, theirs = len(anno), [], []
     for _ in range(a.rounds):
         t, want = clock(lambda: [plain(*image) for image in zip(pred, anno, rows)]); theirs.append(t)

@@ -15,7 +15,6 @@ import numpy as np
 from pathlib import Path
 from fastcore.basics import patch
 from .basics import process_count, user_path, within
-from .lane import image_name
 from .score import Score, f1_figures
 from .stripes import draw_stripes
 from .thickline import ragged
@@ -312,6 +311,7 @@ def read_list(path,    # an image list
               root='', # folder that the names belong to
              )->list:  # names without leading slash
     "Image names of a list file"
+    from srlane.lane import image_name               # which brings SciPy's splines; lanes in memory need none
     names = []
     for n, line in enumerate(read_text(path, 'an image list has one image per line').split('\n'), 1):
         if not line.strip('\ufeff \t'): continue
@@ -359,6 +359,7 @@ class _Pairs(list): "The keys and values of a JSON object, also of keys that com
 def read_json_lanes(path, # JSON of {image name: [[[x, y], …], …]}
                    )->dict: # image name without leading slash → list of (n,2) arrays
     "Lanes of many images from one JSON file"
+    from srlane.lane import image_name
     text = read_text(path, 'predictions are JSON or a folder of .lines.txt files')
     try: content = json.loads(text, object_pairs_hook=_Pairs)
     except RecursionError: raise ValueError(f'{path}: not lanes: nested too deeply') from None

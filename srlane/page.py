@@ -9,7 +9,7 @@ __all__ = ['INK', 'Picture', 'ink_axes', 'figure_picture', 'picture_tag', 'pictu
 import base64, html
 from pathlib import Path
 import cv2, numpy as np
-from .basics import write_whole
+from .basics import user_path, write_whole
 
 # %% ../nbs/39_page.ipynb #46828427
 class Picture:
@@ -98,8 +98,7 @@ def write_page(path,       # .html file; moved into place when it is complete
                body:str,   # HTML
               )->Path:     # of the file
     "A page that needs no other file"
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = user_path(path)
     title = html.escape(title)
     write_whole(path, f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
                       f'<title>{title}</title><style>{_style}</style></head>\n<body><main><h1>{title}</h1>\n{body}\n</main></body></html>\n')

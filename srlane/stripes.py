@@ -78,7 +78,7 @@ def pixel_chains(coef:np.ndarray,     # (N,4,2) coefficients of all pieces
     opens = np.zeros(len(chord), bool)
     opens[start] = True
     bad, keys, ats, last = np.zeros(len(chord), bool), [], [], 0
-    for s in range(0, len(chord), 512):                          # blocks that fit into the processor's cache
+    for s in range(0, len(chord), 512):                          # blocks that fit into the CPU's cache
         c, h = coef[s:s+512], chord[s:s+512]
         scaled = c*((h/STEPS)[:,None]**np.arange(4))[:,:,None]
         v = scaled.transpose(2, 0, 1).reshape(-1, 4) @ _POWERS   # x of all samples, then y
@@ -115,7 +115,7 @@ def sweep_discs(lo:np.ndarray,     # (rows,L) int16 smallest x of the points of 
     "First and last column of discs around the points"
     R, (rows, lanes), half = len(half) - 1, lo.shape, half.astype(lo.dtype)
     left, right = np.full_like(lo, NONE), np.full_like(hi, -NONE)
-    for b in range(0, lanes, 128):                     # blocks that fit into the processor's cache, their rows end to end
+    for b in range(0, lanes, 128):                     # blocks that fit into the CPU's cache, their rows end to end
         l, h = lo[:,b:b+128].ravel(), hi[:,b:b+128].ravel()
         n = len(l)//rows
         near = lambda k: slice((R + k)*n, (rows - R + k)*n)
