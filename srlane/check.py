@@ -49,6 +49,7 @@ _errors = {
     'label unreadable': 'it is there, but cannot be opened: look at its disk, or leave the image out with skip_bad=true',
     'label malformed': 'not the numbers that a label is made of: mend the line, or leave the image out with skip_bad=true',
     'cannot be used': 'training refuses it: mend it, or leave the image out with skip_bad=true',
+    'label shared': 'images that differ in their extension alone have one label and one prediction file: rename one of them',
     'normalised': 'labels are in pixels: multiply x by the width of the image and y by its height',
     'absurd number': 'a coordinate far away from any image: mend the line',
     'swings out': 'two points of almost the same y fling the curve out of all bounds, so no target can be made: remove one of them',
@@ -64,7 +65,6 @@ _warnings = {
                   'own pixels; where all images have that size, set ori_img_w, ori_img_h and cut_height',
     'flags disagree': 'the list says that there are other lanes than the label has: one of the two is of an older download; '
                       'training takes the labels, so see which is right',
-    'label shared': 'images that differ in their extension alone have one label and one prediction file: rename one of them',
     'listed twice': 'it counts twice: remove one of the lines',
     'same picture twice': 'the same file under two names counts twice',
     'placeholders': 'as in TuSimple, they stand for "no point here"; in a CULane label the official metric draws the lane through them: '
@@ -544,7 +544,8 @@ def check_split(dataset:LaneDataset,
     add = lambda kind, example: found.setdefault(kind, []).append(example)
     for kind, words in dataset.bad:
         where, _, says = words.partition(': ')
-        add(kind if kind in KINDS else 'cannot be used', Example(where, says or words))
+        if kind in KINDS: add(kind, Example(where, says or words))
+        if KINDS.get(kind, ('',))[0] != 'error': add('cannot be used', Example(where, says or words))
     for kind, example in getattr(dataset, 'odd', ()): add(kind, example)
     if workers is None: workers = core_count() if len(entries) > 2000 or decode and len(entries) > 200 else 0
     groups = [(entries[i:i+256], g, dataset.max_lanes, decode) for i in range(0, len(entries), 256)]
