@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['presets', 'Source', 'where', 'check_values', 'load_config', 'save_config']
 
-# %% ../nbs/00e_config.ipynb #5ea53b42
-import io, warnings
+# %% ../nbs/00e_config.ipynb #8c18e9bc
+import io, re, warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from .expressions import ConfigError, max_depth, max_steps
 from .published import from_published
 from .schema import Config, bounds_problem, misfits, not_finite, settings
 
-# %% ../nbs/00e_config.ipynb #f9cbde72
+# %% ../nbs/00e_config.ipynb #74df10d3
 def _presets(): return files('srlane')/'configs'
 
 def presets()->list: # of str
@@ -39,7 +39,7 @@ def where(source, # `Source`
     "The file and line that a key's value comes from"
     while key:
         if key in source.lines: return source.lines[key]
-        key = key.rpartition('.')[0]
+        key = re.sub(r'[.\[][^.\[]*$|^[^.\[]*$', '', key)
     return source.name
 
 # %% ../nbs/00e_config.ipynb #589de711
@@ -106,7 +106,7 @@ def _read(name_or_path)->Source:
     if is_file: raise ConfigError(f"{path}: a configuration's name ends in .yaml, .yml or .py")
     raise ConfigError(f"no preset {name!r}{did_you_mean(name, presets())}: give one of {', '.join(presets())}, or a .yaml or .py file")
 
-# %% ../nbs/00e_config.ipynb #8da086ed
+# %% ../nbs/00e_config.ipynb #ccd4a97a
 def _merge(cfg, # OmegaConf tree of `Config`
            tree, # settings to put over it
            at,   # function of a key: what errors call the place
@@ -114,7 +114,7 @@ def _merge(cfg, # OmegaConf tree of `Config`
     "Settings over a configuration; an error names the place, the key and what would be right"
     tree, cfg = dict(tree), cfg.copy()
     for k, v in tree.items():
-        if not isinstance(k, str): raise ConfigError(f"{at('')}: the key {k!r} is no name")
+        if not isinstance(k, str): raise ConfigError(f"{at(f'{k}')}: the key {k!r} is no name")
         if k == 'ema' and isinstance(v, bool): tree[k] = _ema(v, at(k))
         if k not in cfg or not OmegaConf.is_dict(cfg._get_node(k)): continue
         if not isinstance(v, dict):
@@ -146,7 +146,7 @@ def _words(e, cfg, at):
     if 'ListConfig' in why: return f"{at(key)}: key '{key}': give a list, such as {key}=[…]"
     return f"{at(key)}: key '{key}': {why[0].lower() + why[1:]}".lstrip(': ')
 
-# %% ../nbs/00e_config.ipynb #46144d30
+# %% ../nbs/00e_config.ipynb #18caee59
 def _understood(f, cfg, at):
     "`f(cfg)`, with an error of OmegaConf in our words"
     try: return f(cfg)
@@ -164,8 +164,8 @@ def check_values(cfg, # OmegaConf tree of `Config`
     "A `ConfigError` for the first value that no run can be made with"
     c = _understood(lambda o: OmegaConf.to_container(o, resolve=True, throw_on_missing=False), cfg, at)
     def bad(key, value, want): raise ConfigError(f"{at(key)}: {key}={str(value)[:60]}: {want}".lstrip(': '))
-    for key, f in settings():
-        if f.type is not bool and (want := bounds_problem(_select(c, key), f.metadata)): bad(key, _select(c, key), want)
+    for key, f in sorted(settings(), key=lambda o: str(o[1].default).startswith('${')):     # what follows from others comes last
+        if want := bounds_problem(_select(c, key), f.metadata): bad(key, _select(c, key), want)
     for key, value in not_finite(c): bad(key, value, 'give a finite number')
     for key, want in misfits(c): bad(key, _select(c, key), want)
     try:
@@ -188,7 +188,7 @@ def _check_optimization(c):
     from srlane.optim import check_optimization
     check_optimization(o, s)
 
-# %% ../nbs/00e_config.ipynb #707a7224
+# %% ../nbs/00e_config.ipynb #69f8a0fc
 def _override(o):
     "(settings, what errors call them) of an override"
     if not isinstance(o, str):
@@ -227,6 +227,7 @@ def load_config(name_or_path, # a preset, a YAML file, or a Python file of the p
         cfg = _merge(cfg, tree, lambda key: name)
         source.lines.update({k: '' for k in _keys(tree)})          # the value itself says where it stands
     missing = sorted(_understood(OmegaConf.missing_keys, cfg, at))
+    missing = [k for k in missing if 'data_root' not in missing or not k.endswith('.data_root')]   # those follow from it
     if missing: raise ConfigError(f"{source.name}: no value for {', '.join(missing)}: write it in the file, or give {missing[0]}=…")
     _expand_paths(cfg, at)
     check_values(cfg, at)

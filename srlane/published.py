@@ -54,7 +54,7 @@ def augmentations(processes, # of a published training split: dicts with a `type
     kept = [t for t in found if not (isinstance(t, dict) and t.get('name') == 'Resize')] if isinstance(found, list) else found
     return kept, [f"{p.get('type')}" for p in every if p.get('type') not in ('GenerateLaneLine', 'ToTensor')]
 
-# %% ../nbs/00d_published.ipynb #813fff4e
+# %% ../nbs/00d_published.ipynb #95c4f272
 def _known_part(section, tree, prefix, left_out):
     "A section less what is not in the schema, which is added to `left_out`"
     if not isinstance(tree, dict): return tree
@@ -65,9 +65,9 @@ def _known_part(section, tree, prefix, left_out):
     return out
 
 def _misspelt(names, lines):
-    "Raise for names that are all but ours: to leave those out would be to miss a typing error"
-    ours = list(Config.__dataclass_fields__)
-    near = [(k, m[0]) for k in names if (m := get_close_matches(str(k), ours, 1, .9))]
+    "Raise for names (with values) that are all but ours: to leave those out would be to miss a typing error"
+    ours, free = list(Config.__dataclass_fields__), ('optimizer', 'scheduler', *_sections)
+    near = [(k, m[0]) for k, v in names.items() if (m := get_close_matches(str(k), ours, 1, .9)) and isinstance(v, dict) == (m[0] in free)]
     if near: raise ConfigError(f"{lines[near[0][0]]}: " + ', '.join(f"unknown key {k!r} (did you mean {m!r}?)" for k, m in near))
 
 def _check_plain(v, key, line):
@@ -77,7 +77,7 @@ def _check_plain(v, key, line):
         if isinstance(v, dict) and not isinstance(k, str): raise ConfigError(f"{line}: {key}: the key {k!r} is no name")
         _check_plain(o, f'{key}[{k}]' if isinstance(v, list) else f'{key}.{k}', line)
 
-# %% ../nbs/00d_published.ipynb #2e38453d
+# %% ../nbs/00d_published.ipynb #d320f264
 def from_published(found:Assigned # as `read_python` gives it
                   )->tuple:       # (tree for `Config`, key → 'file:line', notes)
     "A published file's settings in terms of our schema"
@@ -86,7 +86,7 @@ def from_published(found:Assigned # as `read_python` gives it
     for old, new in _renamed.items():
         if old in names and new not in names: names[new], lines[new] = names.pop(old), lines[old]
     helper = lambda k, v: k in found.used or k in _aside or k.startswith('_') or isinstance(v, Unread) and v.defines
-    others = [k for k, v in names.items() if k not in Config.__dataclass_fields__ and not helper(k, v)]
+    others = {k: v for k, v in names.items() if k not in Config.__dataclass_fields__ and not helper(k, v)}
     _misspelt(others, lines)
     left_out += others
     tree = {k: v for k, v in names.items() if k in Config.__dataclass_fields__}

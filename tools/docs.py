@@ -188,7 +188,7 @@ def check_outputs(proc:Path)->list:
     return out
 
 def check_sidebar(config:Path=root/'_quarto.yml')->list:
-    "The sidebar has every notebook: the modules in reading order, then the tutorials"
+    "The sidebar has every notebook: the modules in reading order, then the tutorials and the reference"
     def hrefs(items):
         for o in items:
             if isinstance(o, str): yield o
@@ -196,7 +196,7 @@ def check_sidebar(config:Path=root/'_quarto.yml')->list:
             else: yield o['href']
     listed = [h for h in hrefs(yaml.safe_load(config.read_text(encoding='utf-8'))['website']['sidebar']['contents'])]
     modules = ['index.ipynb'] + sorted(p.name for p in nbs.glob('*.ipynb') if p.name[0] not in '_.' and p.name != 'index.ipynb')
-    here = modules + [f'tutorials/{p.name}' for p in (nbs/'tutorials').glob('*.ipynb')]
+    here = modules + [f'{d}/{p.name}' for d in ('tutorials', 'reference') for p in (nbs/d).glob('*.ipynb')]
     out  = [f'_quarto.yml: the sidebar has {h}, which is not in nbs/' for h in listed if h not in here]
     out += [f'_quarto.yml: the sidebar lacks {h}' for h in here if h not in listed]
     if not out and listed[:len(modules)] != modules: out.append('_quarto.yml: the sidebar is not in reading order')
