@@ -130,8 +130,10 @@ def entry(self:LaneDataset,
     try:
         image = within(self.root, name)
         os.fsencode(image)
-    except UnicodeEncodeError: self.bad.append(('name impossible', f"{where}: {name[:60]!a} is no name that a file can have"))
-    except ValueError as e: self.bad.append(('name impossible', f"{where}: {str(e)[:300]}"))
+    except UnicodeEncodeError: self.bad.append(('image missing', f"{where}: {name[:60]!a} is no name that a file can have"))
+    except ValueError as e:
+        kind = 'leads out of data_root' if 'leads out' in str(e) else 'image missing'
+        self.bad.append((kind, f"{where}: {str(e)[:300]}"))
     else: return Entry(image[len(self.root) + 1:], image, label or f'{os.path.splitext(image)[0]}.lines.txt', where)
 
 # %% ../nbs/07_datasets.ipynb #88c0ea25
@@ -277,14 +279,14 @@ def entries(self:CULane):
     "`Entry`s of the split's list"
     file, stems = self.list_file(), {}
     for i, line in enumerate(list_lines(file), 1):
-        if line is None: self.bad.append(('list malformed', f"{file}:{i}: not UTF-8; save the list as UTF-8"))
+        if line is None: self.bad.append(('list encoding', f"{file}:{i}: not UTF-8; save the list as UTF-8"))
         elif (name := image_name(line, self.root)) and (e := self.entry(name, None, f'{file}:{i}')):
             before = stems.setdefault(e.label, e)
             if self.train or before.name == e.name: yield e
             else:
                 both = f"{e.name} and {before.name} (line {before.where.rpartition(':')[2]})"
                 says = f"{e.where}: {both} have one label and would have one prediction file; rename one of them"
-                self.bad.append(('same prediction file', says))
+                self.bad.append(('label shared', says))
 
 # %% ../nbs/07_datasets.ipynb #53f9db82
 @patch
@@ -329,7 +331,7 @@ def annotate(self:CULane,
     good = LaneDataset.annotate(self, entries)
     if self.converted:
         count = f"{len(self.converted):,} of {len(entries):,} labels"
-        self.notes.append(f"{count} say by a negative x where a lane is absent, as TuSimple's do; such points are left out ({self.converted[0]})")
+        self.notes.append(f"{count} mark absent points by a negative x, as TuSimple's do; such points are left out ({self.converted[0]})")
     self.categories([])   # an unreadable list is better known now than after an hour of predictions
     return good
 
@@ -393,7 +395,7 @@ def entries(self:TuSimple):
         except DataError as e: self.bad.append(('label malformed', str(e))); continue
         if (e := self.entry(image_name(name, self.root), label, where)) is None: continue
         if (first := found.setdefault(e.name, e)) is e: continue
-        self.bad.append(('labelled twice', f"{where}: {e.name} has a label already, at {first.where}; remove one of them"))
+        self.bad.append(('listed twice', f"{where}: {e.name} has a label already, at {first.where}; remove one of them"))
     have = present(f'{self.root}/{d}{name}' for name in found for d in self.folders)
     for name, e in found.items():
         e.image = next((p for d in self.folders if (p := f'{self.root}/{d}{name}') in have), e.image)
