@@ -7,7 +7,7 @@ __all__ = ['STYLES', 'WORDS', 'Verdict', 'judge', 'culane_verdicts', 'tusimple_v
            'draw_number', 'legend_handles', 'keep_rows', 'join_rows', 'Sweep']
 
 # %% ../nbs/41_interpret.ipynb #ea67c197
-import copy, html, itertools, os
+import copy, html, itertools
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -15,7 +15,7 @@ import cv2, numpy as np, torch
 from fastcore.basics import patch
 from .callbacks import EMA
 from .culane import CULaneScore
-from .datasets import LaneDataset, collate
+from .datasets import LaneDataset, collate, picture_name
 from .lane import Lane, decode_row, tusimple_points
 from .models.nms import select_lanes
 from .models.sketch import at_least_float32
@@ -46,23 +46,23 @@ def judge(alike, # (labels, predictions) likeness, NaN for none
 # %% ../nbs/41_interpret.ipynb #2f8bf31b
 def culane_verdicts(score:CULaneScore,
                     predictions, # list over images of lists of `Lane`
-                    size,        # (w, h) of the images, pixels
+                    geometries,  # list of `ImageGeometry`, one for each image
                    )->list:      # of `Verdict`
     "Verdicts at the score's first threshold"
     out = []
-    for alike, match, lanes in zip(score.matrices, score.matches, predictions):
+    for alike, match, lanes, g in zip(score.matrices, score.matches, predictions, geometries):
         v = judge(alike, [(a, p) for a, p in enumerate(match) if p >= 0 and alike[a, p] > score.ious[0]])
-        kept = [k for k, l in enumerate(lanes) if l.to_culane(size)]   # a lane that meets none of CULane's rows is not in the file
+        kept = [k for k, l in enumerate(lanes) if l.to_culane(g.ori_size, g.cut_height)]   # the others are not in the file
         out.append(Verdict([(a, kept[p], x) for a, p, x in v.hits], v.missed, [(kept[p], x) for p, x in v.false]))
     return out
 
 def tusimple_verdicts(labels,      # list over images of `TuSimpleLabel`
                       predictions, # list over images of lists of `Lane`
-                      size,        # (w, h) of the images, pixels
+                      sizes,       # list of (w, h), one for each image, pixels
                      )->list:      # of `Verdict`
     "Verdicts by the share of right points"
     out = []
-    for label, lanes in zip(labels, predictions):
+    for label, lanes, size in zip(labels, predictions, sizes):
         ys, n, m = np.asarray(label.h_samples, float), len(label.lanes), len(lanes)
         anno, pred = (np.asarray(o, float).reshape(k, len(ys)) for o, k in ((label.lanes, n), ([l.to_tusimple(ys, size) for l in lanes], m)))
         j, i = (o.ravel() for o in np.indices((n, m)))
@@ -79,17 +79,18 @@ class Interpretation:
                  score:Score=None,    # what `dataset.evaluate` found; evaluated here where None
                  outputs=None,        # (images, N, 4+P) float32 raw rows of the network, for `sweep`
                  network=None,        # `TwoStageDetector`, for `sweep`, proposals and angle maps
-                 sizes=None,          # dict of index to (w, h) of the image, pixels; all as the dataset says where None
+                 sizes=None,          # dict of index to (w, h) of the image, pixels; as the dataset finds them where None
                  least:float=.05,     # confidence below which `outputs` lack rows
                 ):
         found = dataset.predicted(predictions)
         self.dataset, self.index, self.predictions, self.outputs, self.network, self.least = dataset, list(found), list(found.values()), outputs, network, least
         self.score = dataset.evaluate(found) if score is None else score
         if len(self.score) != len(self.index): raise ValueError(f'the score is of {len(self.score)} images, the predictions of {len(self.index)}')
-        self.sizes = [(sizes or {}).get(i, dataset.geometry.ori_size) for i in self.index]
-        size, labels = dataset.geometry.ori_size, [dataset.annotations[i] for i in self.index]
+        geometries = [dataset.geometry.with_size(*sizes[i]) for i in self.index] if sizes else dataset.geometries(self.index)
+        self.sizes, labels = [g.ori_size for g in geometries], [dataset.annotations[i] for i in self.index]
         culane = isinstance(self.score, CULaneScore)
-        self.verdicts = culane_verdicts(self.score, self.predictions, size) if culane else tusimple_verdicts(labels, self.predictions, size)
+        if culane: self.verdicts = culane_verdicts(self.score, self.predictions, geometries)
+        else: self.verdicts = tusimple_verdicts(labels, self.predictions, self.sizes)
         self.labels = labels if culane else [[tusimple_points(o, l.h_samples) for o in l.lanes] for l in labels]
         self.categories = {k: list(v) for k, v in (getattr(self.score, 'categories', None) or {}).items() if len(v)}
         self.missed, self.false = (np.array([len(getattr(v, k)) for v in self.verdicts], int) for k in ('missed', 'false'))
@@ -407,8 +408,7 @@ def export(self:Interpretation,
     "The worst images as files, and a page that shows them"
     folder, tags, chosen = Path(folder), [], self.worst(n, by, category)
     for k, i in enumerate(chosen, 1):
-        file = f'pictures/{k:04d}_{self.name(i).replace("/", "_")}'
-        file = os.path.splitext(file)[0] + '.jpg'
+        file = f'pictures/{k:04d}_{picture_name(self.name(i).replace("/", "_"))}'
         save_image(self.picture(i, 820, proposals, angles), folder/file)
         words = f'{self.name(i)}: {self.describe(i)}'
         tags.append(f'<div data-category="{html.escape(self.category(i))}">{picture_tag(Picture(b"", words, words), quote(file))}</div>')

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['ABSENT', 'CULANE_ROWS', 'ImageGeometry', 'build_geometry', 'clip_polyline', 'clean_polyline', 'sample_xs',
            'encode_row', 'row_points', 'Lane', 'decode_row', 'lanes_to_culane', 'parse_culane', 'read_culane',
-           'label_points', 'tusimple_points', 'image_name']
+           'label_points', 'drop_placeholders', 'tusimple_points', 'image_name']
 
 # %% ../nbs/01_lane.ipynb #5fdf989b
 import os, re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
@@ -88,7 +88,7 @@ def with_size(self:ImageGeometry,
              )->ImageGeometry:
     "The same crop (as a share of the height) and network image for an original of another size"
     if (w, h) == self.ori_size: return self
-    return replace(self, ori_img_w=w, ori_img_h=h, cut_height=round(self.cut_height*h/self.ori_img_h))
+    return replace(self, ori_img_w=w, ori_img_h=h, cut_height=min(round(self.cut_height*h/self.ori_img_h), h - 1))
 
 # %% ../nbs/01_lane.ipynb #ff5769cd
 def build_geometry(cfg)->ImageGeometry:
@@ -260,20 +260,44 @@ CULANE_ROWS = np.arange(270, 590, 8)/590  # ys of a CULane prediction, fractions
 
 # %% ../nbs/01_lane.ipynb #e71d0bb3
 @patch
+def culane_ys(self:Lane,
+              h,               # height of the original image, pixels
+              cut_height=None, # rows cropped from its top, pixels; where None, 270 of an image 590 high and unknown of another
+             ): # (m,) y in pixels, top first
+    "The rows at which a CULane file gives this lane"
+    if h == 590 and cut_height in (None, 270): return CULANE_ROWS*h
+    (top, bottom), step = self.points[[0, -1], 1].clip(0, 1)*h, 8/590*h
+    return np.r_[top, np.arange(top + step, bottom - step/2, step), bottom] if top < bottom else np.zeros(0)
+
+@patch
 def to_culane(self:Lane,
               size=(1640, 590), # (w, h) of the original image, pixels
-             )->str: # 'x y x y …', '' where the lane meets none of CULane's rows inside the image
+              cut_height=None,  # rows cropped from its top, pixels
+             )->str: # 'x y x y …', '' where the lane meets none of the rows inside the image
     "The lane as a line of a CULane prediction file"
-    return ' '.join(f'{x:.5f} {y:.5f}' for x, y in self.sample(CULANE_ROWS*size[1], size)[::-1])
+    return ' '.join(f'{x:.5f} {y:.5f}' for x, y in self.sample(self.culane_ys(size[1], cut_height), size)[::-1])
 
 def lanes_to_culane(lanes, # of `Lane`
                     size=(1640, 590), # (w, h) of the original image, pixels
+                    cut_height=None,  # rows cropped from its top, pixels
                    )->str: # text of a `.lines.txt` file
     "A CULane prediction file"
-    return '\n'.join(filter(None, (o.to_culane(size) for o in lanes)))
+    return '\n'.join(filter(None, (o.to_culane(size, cut_height) for o in lanes)))
 
 # %% ../nbs/01_lane.ipynb #3fb6b0f3
 _number = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
+_far = 1e6  # pixels; no image reaches so far
+
+def _parse_line(words):
+    "The points of a line, or a `ValueError` that says what is wrong with it"
+    bad = next((w for w in words if not _number.fullmatch(w)), None)
+    if bad is not None: raise ValueError(f"{bad[:20]!r} is no number; a line must be 'x y x y …'")
+    if len(words)%2: raise ValueError(f"{len(words)} numbers, so the last point has no y; a line must be 'x y x y …'")
+    points = np.array(words, float).reshape(-1, 2)
+    if not np.abs(points).max() < _far: raise ValueError(f"{max(words, key=lambda w: abs(float(w)))[:20]} is no coordinate of an image")
+    if len(points) > 1 and points.max() <= 1.5:
+        raise ValueError("coordinates between 0 and 1; multiply by the image's size: labels are in pixels")
+    return points
 
 def parse_culane(text:str, # content of a `.lines.txt` file
                  name='text', # what errors call it
@@ -281,29 +305,42 @@ def parse_culane(text:str, # content of a `.lines.txt` file
     "Lanes of a CULane label; a malformed line is an error that names it"
     lanes = []
     for i, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        bad = next((w for w in words if not _number.fullmatch(w)), None)
-        if bad is not None: raise ValueError(f"{name}:{i}: {bad[:20]!r} is no number; a line must be 'x y x y …'")
-        if len(words)%2: raise ValueError(f"{name}:{i}: {len(words)} numbers, so the last point has no y; a line must be 'x y x y …'")
-        if words: lanes.append(np.array(words, float).reshape(-1, 2))
+        try:
+            if words := line.split(): lanes.append(_parse_line(words))
+        except ValueError as e: raise ValueError(f'{name}:{i}: {e}') from None
     return lanes
 
 def read_culane(path)->list: # as `parse_culane`
     "Lanes of a CULane label file"
     path = Path(path)
     try: text = path.read_text(encoding='ascii')
-    except UnicodeDecodeError as e: raise ValueError(f"{path}: not a text of numbers (byte {e.start} is {e.object[e.start]:#04x})") from None
+    except UnicodeDecodeError as e:
+        marked = e.object.startswith((b'\xef\xbb\xbf', b'\xff\xfe', b'\xfe\xff'))
+        if marked: raise ValueError(f"{path}: begins with a byte-order mark; save it as plain text") from None
+        raise ValueError(f"{path}: not a text of numbers (byte {e.start} is {e.object[e.start]:#04x})") from None
     return parse_culane(text, path)
 
 # %% ../nbs/01_lane.ipynb #2f5cf300
 def label_points(points, # (n, 2) x, y in pixels, as written in a label
-                ): # (m, 2) sorted by y (top first), or None where at most two points remain
+                ): # (m, 2) sorted by y (top first), or None where there are not two points at two heights
     "Points of an annotated CULane lane that training uses"
     points = np.asarray(points, float).reshape(-1, 2)
     points = points[(points >= 0).all(1)]
     _, first = np.unique(points, axis=0, return_index=True)
     points = points[np.sort(first)]
-    return points[np.argsort(points[:,1], kind='stable')] if len(points) > 2 else None
+    return points[np.argsort(points[:,1], kind='stable')] if len(points) > 1 and np.ptp(points[:,1]) else None
+
+# %% ../nbs/01_lane.ipynb #e1c9afa1
+def drop_placeholders(lanes, # of (n, 2) x, y in pixels, one label
+                     )->list: # of (m, 2); lanes of which not two points remain are left out with them
+    "A label without the points that say where a lane is absent"
+    def standing(p):
+        x, y = p[:,0], p[:,1]
+        return x[1:][(x[1:] < 0) & (x[1:] == x[:-1]) & (x[1:] == np.rint(x[1:])) & (y[1:] != y[:-1])]
+    values = np.concatenate([standing(p) for p in lanes if len(p) > 1] or [[]])
+    if not len(values): return lanes
+    there = [p[~np.isin(p[:,0], values)] for p in lanes]
+    return [q for p, q in zip(lanes, there) if len(q) == len(p) or len(q) > 1]
 
 # %% ../nbs/01_lane.ipynb #70b1dfd5
 @patch
@@ -325,7 +362,13 @@ def tusimple_points(xs, # (m,) x in pixels, negative where absent
     return np.stack([xs, ys], 1)[xs >= 0]
 
 # %% ../nbs/01_lane.ipynb #484b5f86
-_image = re.compile(r'.*?\.(?:jpe?g|png|bmp|webp|tiff?)(?=\s|$)', re.I)
+_image = re.compile(r'(?:(?!\s/).)*?\.(?:jpe?g|png|bmp|webp|tiff?)(?=\s|$)', re.I)   # a field that follows begins with a slash
+
+@lru_cache(16)
+def _names_of(root):
+    "How absolute names of a folder begin"
+    root = os.path.expanduser(root)
+    return tuple({p.replace('\\', '/').rstrip('/') + '/' for p in (os.path.abspath(root), os.path.realpath(root))})
 
 def image_name(line:str, # of a list
                root='',  # of the data: an absolute name within it is read too
@@ -334,6 +377,7 @@ def image_name(line:str, # of a list
     line = line.lstrip('\ufeff').strip()
     found = _image.match(line)
     name = (found[0] if found else line.split()[0] if line else '').replace('\\', '/')
-    own = os.path.abspath(os.path.expanduser(root)).replace('\\', '/').rstrip('/') + '/' if root else None
-    if own and os.path.expanduser(name).startswith(own): name = os.path.expanduser(name)[len(own):]
+    if root and (name[:1] in ('/', '~') or name[1:3] == ':/'):
+        whole = os.path.normpath(os.path.expanduser(name)).replace('\\', '/')
+        name = next((whole[len(own):] for own in _names_of(os.fspath(root)) if whole.startswith(own)), name)
     return name.lstrip('/')

@@ -159,9 +159,11 @@ def show_proposals(img,         # the network's image
 # %% ../nbs/02_visualize.ipynb #33e0db53
 def save_image(img,  # (H, W, 3) uint8, RGB
                path, # .jpg or .png; its folder is made
-               quality=92):
+               quality=92): # of a JPEG, 0 … 100
     "Write an image, moved into place when it is complete"
     path = Path(path)
-    ok, data = cv2.imencode(path.suffix, cv2.cvtColor(np.ascontiguousarray(img), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not ok: raise ValueError(f"{path}: OpenCV cannot write this image (shape {img.shape}, {img.dtype})")
+    how = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in ('.jpg', '.jpeg') else []
+    try: ok, data = cv2.imencode(path.suffix, cv2.cvtColor(np.ascontiguousarray(img), cv2.COLOR_RGB2BGR), how)
+    except cv2.error: ok = False
+    if not ok: raise ValueError(f"{path}: OpenCV cannot write this image (shape {img.shape}, {img.dtype}); name it .jpg or .png")
     write_whole(path, data.tobytes())
