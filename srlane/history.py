@@ -70,7 +70,7 @@ def curve(steps,          # (n,) rising
     return x, y
 
 # %% ../nbs/24_history.ipynb #d391d6ec
-def memory_used(device=None # torch device; the processor where None
+def memory_used(device=None # torch device; the CPU where None
                )->int:      # bytes, the most so far; 0 where the system does not say
     "Memory that this process has needed: the GPU's where there is one, else the machine's"
     if device is not None and device.type == 'cuda': return torch.cuda.max_memory_allocated(device)

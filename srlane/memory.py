@@ -17,7 +17,8 @@ def saved_bytes(net,           # a module that takes images
                 size:tuple,    # (width, height) of the network's image, pixels
                )->tuple:       # bytes that an image leaves for the backward pass; of them in the largest tensor
     "What the forward pass of one image keeps, counted without computing it"
-    weights = {k: torch.empty_like(v, device='meta', requires_grad=v.requires_grad) for k, v in [*net.named_parameters(), *net.named_buffers()]}
+    there = [*net.named_parameters(), *net.named_buffers()]
+    weights = {k: torch.empty_like(v, device='meta', requires_grad=v.requires_grad) for k, v in there}
     own, storages = {v.untyped_storage()._cdata for v in weights.values()}, {}
     def note(tensor):
         storage = tensor.untyped_storage()
@@ -74,12 +75,14 @@ def judge_memory(need:Need,
     "What to say of a need; where it is more than there is, settings that would fit"
     share = -(-batch//devices)
     at_once, total = -(-share//accumulate), need.total(share, accumulate)
-    what = f"about {bytes_in_words(total)} for {at_once} image{'s'*(at_once > 1)} of {size[0]}×{size[1]} at a time" + ' in each process'*(devices > 1)
+    images = f"{at_once} image{'s'*(at_once > 1)} of {size[0]}×{size[1]} at a time" + ' in each process'*(devices > 1)
+    what = f'about {bytes_in_words(total)} for {images}'
     if free is None: return f'memory: {what}', False
     if total <= free: return f'memory: {what}, {bytes_in_words(free)} free', False
     fits = int((free - need.fixed)//(need.image + need.held*accumulate))*accumulate*devices       # images of a batch
     rest = int((free - need.fixed - need.held*share)//need.image)                                 # at a time, of this batch
     ways = [f'batch_size={fits}'] if fits >= devices else []
     if training and rest > 0: ways.append(f'accumulate={-(-share//rest)} with batch_size={batch}')
-    key, way = (f'batch_size={batch}', ' or '.join(ways) + ' fits') if ways else (f'img_w={size[0]}, img_h={size[1]}', 'take smaller images, or a machine with more memory')
+    key = f'batch_size={batch}' if ways else f'img_w={size[0]}, img_h={size[1]}'
+    way = ' or '.join(ways) + ' fits' if ways else 'take smaller images, or a machine with more memory'
     return f"{key}: {what}, but {bytes_in_words(free)} free; {way}", total > 2*free

@@ -72,7 +72,9 @@ def device_settings(accelerator='auto', # auto, cpu, cuda, mps
         if precision == '16-mixed':
             precision = 'bf16-mixed' if bf16 else '32-true'
             said.append(f'precision 16-mixed needs a GPU: {precision} is used on the CPU')
-        elif not bf16: said.append('precision bf16-mixed is slow on this CPU, which has no instructions for it (13 times slower, as measured once): 32-true is faster')
+        elif not bf16:
+            said.append('precision bf16-mixed is slow on this CPU, which has no instructions for it (13 times slower, as measured once): '
+                        '32-true is faster')
     return dict(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision), said
 
 # %% ../nbs/30_runner.ipynb #73258d4b
@@ -110,9 +112,11 @@ class Runner:
                 ):
         check_values(cfg, 'Runner')
         self.cfg, self.stopping, self.trainer, self.in_turn, self.bars = cfg, None, None, False, True   # bars: show progress where somebody watches
-        self.val_loader = self.test_loader = self.split = self.weights = self.estimated = None     # split: validated last; weights: report of those that were loaded
+        self.val_loader = self.test_loader = self.split = None              # split: validated last
+        self.weights = self.estimated = None                                # report of the weights that were loaded; what memory was estimated for
         self.metric, self.best_step, self.validated_step = 0., None, None
-        self.seen, self.complete, self.began, self.asked = 0, 0, 0, 0.      # images of the epoch, over all devices; last step that was done whole; step before the first; processes asked to stop
+        self.seen, self.asked = 0, 0.                                       # images of the epoch, over all devices; processes asked to stop
+        self.complete = self.began = 0                                      # last step that was done whole; step at which `train` began
         seed_everything(cfg.seed)
         self.resumed_from, state, said = find_state(cfg)
         self.recorder = build_recorder(cfg, fabric and fabric.global_rank, loggers)
@@ -477,11 +481,12 @@ def check_memory(self:Runner,
     self.estimated, verdict = (training, batch, size), None
     if fabric.is_global_zero:
         free = torch.cuda.mem_get_info(fabric.device)[0] if cuda else free_memory() if fabric.device.type == 'cpu' else None
-        if free is not None and not cuda: free //= max(1, devices//getattr(fabric.strategy, 'num_nodes', 1))      # processes on this machine
+        here = 1 if cuda else max(1, devices//getattr(fabric.strategy, 'num_nodes', 1))     # processes that share what is free
         try:
-            need = run_need(self.network, size, 0 if cuda else loader.num_workers, training, str(fabric.strategy.precision.precision).endswith('mixed'))
-            verdict = judge_memory(need, free, size, batch, devices, cfg.accumulate if training else 1, training)
-        except RuntimeError as e: verdict = f'memory: not estimated ({str(e).splitlines()[0][:100]})', False     # a layer that has no meta form
+            mixed = str(fabric.strategy.precision.precision).endswith('mixed')
+            need = run_need(self.network, size, 0 if cuda else loader.num_workers, training, mixed)
+            verdict = judge_memory(need, free and free//here, size, batch, devices, cfg.accumulate if training else 1, training)
+        except RuntimeError as e: verdict = f'memory: not estimated ({str(e)[:100]})', False     # a layer that has no meta form
     says, refused = fabric.broadcast(verdict)
     if refused: raise ValueError(says)
     self.log(says)
