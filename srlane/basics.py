@@ -16,7 +16,7 @@ from pathlib import Path
 def user_path(path # as people write it
              )->Path:
     "A path with `~` expanded"
-    return Path(path).expanduser()
+    return Path(os.path.expanduser(path))
 
 def _is_special(path)->bool:
     "Whether a path is, or leads by links to, a device, a pipe or one of this process's open files"

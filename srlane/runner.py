@@ -18,9 +18,8 @@ from fastcore.basics import patch
 from omegaconf import OmegaConf
 from . import __version__
 from .basics import free_memory, user_path
-from .callbacks import (EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce, announce_to_all,
-                              derived_buffers)
-from .checkpoint import CheckpointError, find_checkpoints, keep_checkpoint, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
+from .callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce, announce_to_all
+from .checkpoint import CheckpointError, derived_buffers, find_checkpoints, keep_checkpoint, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
 from .config import check_values
 from .datasets import DataError, build_dataloader
 from .history import KeepTables
@@ -163,7 +162,7 @@ def tell(self:Runner,
         ):
     "Log how many images a split has, how many were left out, and what else is worth knowing of it"
     self.log(f'{dataset.split}: {len(dataset):,} images' + (f', {len(dataset.bad):,} left out; the first: {dataset.bad[0][1]}' if dataset.bad else ''))
-    for note in getattr(dataset, 'notes', ()): self.log(f'{dataset.split}: {note}')
+    for note in dataset.notes: self.log(f'{dataset.split}: {note}')
 
 @patch
 def claim(self:Runner,
@@ -191,7 +190,7 @@ def load_network(self:Runner):
 @patch
 def require_weights(self:Runner):
     "Refuse weights that were loaded in part, as long as nothing has been trained with them"
-    if self.weights and not self.complete and hasattr(self.weights, 'require_whole'): self.weights.require_whole()
+    if self.weights and not self.complete: self.weights.require_whole()
 
 @patch
 def prepare_network(self:Runner):
