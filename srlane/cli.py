@@ -19,7 +19,8 @@ def _config(args):
     elif 'gpus' in flags:
         asked = flags['gpus']
         flags['gpus'] = [int(o) for o in asked if re.fullmatch(r'[0-9]{1,4}', o)]
-        if len({*flags['gpus']}) < len(asked): raise ValueError(f"--gpus {' '.join(asked)}: give device indices such as 0 1, each once, or auto")
+        if len({*flags['gpus']}) < len(asked):
+            raise ValueError(f"--gpus {' '.join(asked)}: give device indices such as 0 1, each once, or auto")
     return load_config(args.config, *args.overrides, flags)
 
 def train(args):
@@ -95,9 +96,10 @@ def evaluate(args):
     if len({*outputs}) < len(outputs): raise ValueError(f'--json and --csv both name {args.json}')
     for o in outputs: assert_writable(o, [args.predictions, *args.labels, *filter(None, [getattr(args, 'list', None)])])
     if args.benchmark == 'culane':
-        if args.mean and not set(args.iou or ()) <= set(MEAN_IOUS): raise ValueError('--mean has its thresholds, 0.50, 0.55 … 0.95; leave --iou out')
-        score = eval_culane(args.predictions, args.labels[0], list=args.list, ious=sorted(set(args.iou or [.5])), mean=args.mean, strict=args.strict,
-                            workers=args.workers, size=args.size, lane_width=args.lane_width)
+        if args.mean and not set(args.iou or ()) <= set(MEAN_IOUS):
+            raise ValueError('--mean has its thresholds, 0.50, 0.55 … 0.95; leave --iou out')
+        score = eval_culane(args.predictions, args.labels[0], list=args.list, ious=sorted(set(args.iou or [.5])), mean=args.mean,
+                            strict=args.strict, workers=args.workers, size=args.size, lane_width=args.lane_width)
     else: score = eval_tusimple(args.predictions, args.labels)
     print(score, file=sys.stderr if '-' in outputs else sys.stdout)
     if args.json: score.to_json(args.json)
@@ -142,13 +144,16 @@ def _run_options(p):
     p.add_argument('--view', action='store_true', help='draw the predicted lanes into the run\'s folder while validating')
     p.add_argument('--work_dirs', type=_path, metavar='DIR', help='parent of the run\'s folder (the configuration\'s where not given)')
     p.add_argument('--gpus', nargs='+', metavar='I', help='indices of the devices, or auto (the configuration\'s where not given)')
-    p.add_argument('--seed', type=_whole(0, 2**32 - 1), metavar='N', help='of weights, order and augmentation (the configuration\'s where not given)')
+    p.add_argument('--seed', type=_whole(0, 2**32 - 1), metavar='N',
+                   help='of weights, order and augmentation (the configuration\'s where not given)')
 
 def _road_options(p, train, val, test, least):
     "How many roads to make"
-    for k, n in dict(train=train, val=val, test=test).items(): p.add_argument(f'--{k}', type=_whole(least, 10**6), default=n, metavar='N', help=f'roads of the {k} split')
+    for k, n in dict(train=train, val=val, test=test).items():
+        p.add_argument(f'--{k}', type=_whole(least, 10**6), default=n, metavar='N', help=f'roads of the {k} split')
 
-def _debug_option(p): p.add_argument('--debug', action='store_true', default=argparse.SUPPRESS, help=argparse.SUPPRESS)   # also behind the command
+def _debug_option(p): # also behind the command
+    p.add_argument('--debug', action='store_true', default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 def build_parser()->argparse.ArgumentParser:
     "The parser of `srlane`"
@@ -176,7 +181,8 @@ def build_parser()->argparse.ArgumentParser:
     p.add_argument('--workers', type=_whole(0, 1024), metavar='N', help='processes; one a core where not given')
 
     p = add('train', train, 'train a network')
-    p.add_argument('config', type=_path, metavar='CONFIG', help='a preset (culane_r18, culane_r34, tusimple_r18, demo, …), a .yaml or a published .py file')
+    p.add_argument('config', type=_path, metavar='CONFIG',
+                   help='a preset (culane_r18, culane_r34, tusimple_r18, demo, …), a .yaml or a published .py file')
     _run_options(p)
 
     p = add('check', check, 'look for faults in a data set before training on it')
@@ -197,14 +203,17 @@ def build_parser()->argparse.ArgumentParser:
         q = benchmarks.add_parser(name, help=help, description=help, formatter_class=_Format)
         q.set_defaults(run=evaluate)
         _debug_option(q)
-        q.add_argument('predictions', type=_path, metavar=first, help='folder of .lines.txt files' if name == 'culane' else 'file of predictions, one JSON object per line')
+        q.add_argument('predictions', type=_path, metavar=first,
+                       help='folder of .lines.txt files' if name == 'culane' else 'file of predictions, one JSON object per line')
         q.add_argument('labels', type=_path, metavar=then, nargs=many, help='folder of the download' if name == 'culane' else 'label files')
         if name == 'culane':
-            q.add_argument('--list', type=_path, metavar='FILE', help='file of image names (the nine categories of the test split where not given)')
+            q.add_argument('--list', type=_path, metavar='FILE',
+                           help='file of image names (the nine categories of the test split where not given)')
             q.add_argument('--iou', type=_threshold, nargs='+', metavar='T', help='thresholds (0.5 where not given)')
             q.add_argument('--mean', action='store_true', help='mF1 over 0.50, 0.55 … 0.95')
             q.add_argument('--strict', action='store_true', help='an oddity in a file is an error')
-            q.add_argument('--size', type=_whole(1, 30000), nargs=2, metavar=('W', 'H'), help='width and height of all images in pixels (where not given each image\'s own if it lies in DATA_ROOT, else 1640 590)')
+            q.add_argument('--size', type=_whole(1, 30000), nargs=2, metavar=('W', 'H'), help='width and height of all images in pixels '
+                           '(where not given each image\'s own if it lies in DATA_ROOT, else 1640 590)')
             q.add_argument('--lane_width', type=_whole(2, 1000), default=30, metavar='N', help='width of the stripes in pixels')
             q.add_argument('--workers', type=_whole(0, 1024), default=0, metavar='N', help='processes; 0: this one')
         q.add_argument('--json', type=_path, metavar='FILE', help='write the figures here; - is standard output')
@@ -226,7 +235,7 @@ def parse(argv=None)->argparse.Namespace:
 
 # %% ../nbs/60_cli.ipynb #00d84aa9
 def _memory_is_short(e):
-    return isinstance(e, MemoryError) or type(e).__name__ == 'OutOfMemoryError' or isinstance(e, RuntimeError) and "can't allocate memory" in str(e)
+    return isinstance(e, MemoryError) or type(e).__name__ == 'OutOfMemoryError' or "can't allocate memory" in str(e)
 
 def _nobody_reads():
     "Whether standard output is a pipe whose reader has gone"
@@ -258,7 +267,7 @@ def main(argv=None)->int: # exit code
     except Exception as e:
         if isinstance(e, BrokenPipeError) and _nobody_reads(): return 141
         if args.debug: raise
-        if _memory_is_short(e): say(f'error: not enough memory: {_one_line(e)}; a smaller batch_size, smaller images or fewer workers need less')
+        if _memory_is_short(e): say(f'error: not enough memory: {_one_line(e)}; take a smaller batch_size or fewer workers')
         elif isinstance(e, (ValueError, OSError)): say(f'error: {_one_line(e)}')
         else:
             say(f'error: {type(e).__name__}: {_one_line(e)} (not foreseen: please report it; srlane --debug … shows where)')

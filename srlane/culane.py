@@ -126,7 +126,8 @@ def worst(self:CULaneScore,
 def records(self:CULaneScore):
     rows, mixed = [], len(set(self.sizes or [])) > 1
     for i, name in enumerate(self.names):
-        row = dict(image=name, **dict(zip(('width', 'height'), self.sizes[i] if mixed else ())), annotations=self.matrices[i].shape[0], predictions=self.matrices[i].shape[1])
+        row = dict(image=name, **dict(zip(('width', 'height'), self.sizes[i] if mixed else ())))
+        row.update(zip(('annotations', 'predictions'), self.matrices[i].shape))
         for k, t in enumerate(self.ious): row.update({f'tp@{t:g}': int(self.tp[i,k]), f'fp@{t:g}': int(self.fp[i,k]), f'fn@{t:g}': int(self.fn[i,k])})
         rows.append(row)
     return rows
@@ -159,7 +160,8 @@ def map_groups(fn,                   # called with each group; at the top level 
     context = get_context('fork' if 'fork' in get_all_start_methods() else 'spawn')
     ignore = dict(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))   # Ctrl-C ends this process, which ends its workers
     try:
-        with ProcessPoolExecutor(process_count(workers, len(groups)), mp_context=context, **ignore) as pool: return bar(pool.map(fn, *zip(*groups)))
+        with ProcessPoolExecutor(process_count(workers, len(groups)), mp_context=context, **ignore) as pool:
+            return bar(pool.map(fn, *zip(*groups)))
     except BrokenProcessPool: raise ChildProcessError(f'a process of {desc!r} died; where memory is short, take fewer workers') from None
 
 # %% ../nbs/05d_culane.ipynb #75d8368f
@@ -188,7 +190,8 @@ def _size_notes(sizes, lane_width, labels, predictions):
     if len(count) > 4: text[3:] = [f'{len(count) - 3} more sizes']
     if len(count) > 1: notes.append(f"lane width {lane_width} px in each image's own size: {', '.join(text)}")
     elif count and (CULANE_SIZE not in count or lane_width != CULANE_WIDTH):
-        notes.append(f'lane width {lane_width} px in images of {text[0].split()[0]} (CULane: {CULANE_WIDTH} px in images of {"×".join(map(str, CULANE_SIZE))})')
+        notes.append(f'lane width {lane_width} px in images of {text[0].split()[0]} '
+                     f'(CULane: {CULANE_WIDTH} px in images of {"×".join(map(str, CULANE_SIZE))})')
     out = [f'{n} of {total} points of the {what}' for what, (n, total, *_) in (('labels', labels), ('predictions', predictions)) if n]
     if out: notes.append(f'outside their image: {" and ".join(out)}')
     if labels[2]:
@@ -201,7 +204,8 @@ def _as_lanes(images, names, what):
     "Lists of (n,2) arrays, or an error that names the image"
     for name, image in zip(names, images):
         try: yield [np.asarray(lane, float).reshape(-1, 2) if len(lane) == 0 else _as_lane(lane) for lane in image]
-        except (TypeError, ValueError, OverflowError) as e: raise ValueError(f'{what} of image {name}: {e}; a lane is an (n,2) array of x,y in pixels') from None
+        except (TypeError, ValueError, OverflowError) as e:
+            raise ValueError(f'{what} of image {name}: {e}; a lane is an (n,2) array of x,y in pixels') from None
 
 def _as_lane(lane):
     lane = np.asarray(lane, float)
@@ -301,11 +305,12 @@ def read_text(path,         # a text file
              )->str:        # its lines end with \\n
     "A UTF-8 file, with or without a byte-order mark"
     data = user_path(path).read_bytes()
-    if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data: raise ValueError(f'{path}: UTF-16, or no text at all: save it as UTF-8{needed and "; "}{needed}')
+    needed = f'; {needed}' if needed else ''
+    if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data: raise ValueError(f'{path}: UTF-16, or no text at all: save it as UTF-8{needed}')
     try: return data.decode('utf-8-sig').replace('\r\n', '\n').replace('\r', '\n')
     except UnicodeDecodeError as e:
         line = e.object[:e.start].count(b'\n') + 1
-        raise ValueError(f'{path}:{line}: not UTF-8 (byte 0x{e.object[e.start]:02x}): save it as UTF-8{needed and "; "}{needed}') from None
+        raise ValueError(f'{path}:{line}: not UTF-8 (byte 0x{e.object[e.start]:02x}): save it as UTF-8{needed}') from None
 
 def read_list(path,    # an image list
               root='', # folder that the names belong to
@@ -363,7 +368,8 @@ def read_json_lanes(path, # JSON of {image name: [[[x, y], …], …]}
     text = read_text(path, 'predictions are JSON or a folder of .lines.txt files')
     try: content = json.loads(text, object_pairs_hook=_Pairs)
     except RecursionError: raise ValueError(f'{path}: not lanes: nested too deeply') from None
-    except json.JSONDecodeError as e: raise ValueError(f'{path}:{e.lineno}: not JSON: {e.msg}; predictions are a folder of .lines.txt files, or JSON') from None
+    except json.JSONDecodeError as e:
+        raise ValueError(f'{path}:{e.lineno}: not JSON: {e.msg}; predictions are a folder of .lines.txt files, or JSON') from None
     except ValueError as e: raise ValueError(f'{path}: {e}') from None                 # a number with thousands of digits
     if not isinstance(content, _Pairs): raise ValueError(f'{path}: a dictionary from image name to lanes is needed')
     names, known = [image_name(n) or n for n, _ in content], {}
@@ -410,7 +416,9 @@ def _name_hint(where, listed, there):
     ends = {n.split('/', k)[k]: n for n in known for k in range(1, n.count('/') + 1)}
     for name in there:
         for k in range(1, name.count('/') + 1):
-            if (end := name.split('/', k)[k]) in known: return f'those in {where} have {(front := name[:-len(end)])} in front, e.g. {name}: give {where}/{front[:-1]}'
+            if (end := name.split('/', k)[k]) in known:
+                front = name[:-len(end)]
+                return f'those in {where} have {front} in front, e.g. {name}: give {where}/{front[:-1]}'
         if name in ends: return f'those in {where} lack {ends[name][:-len(name)]} in front, e.g. {name}: give the folder above'
     return f'those in {where} are called otherwise, e.g. {there[0]}'
 
@@ -419,7 +427,8 @@ def _stems_in(folder, most=2000):
     found = []
     for at, folders, files in os.walk(folder):
         folders.sort()
-        found += [os.path.relpath(f'{at}/{f}', folder).replace(os.sep, '/')[:-len('.lines.txt')] for f in sorted(files) if f.endswith('.lines.txt')]
+        lines = [os.path.relpath(f'{at}/{f}', folder) for f in sorted(files) if f.endswith('.lines.txt')]
+        found += [f.replace(os.sep, '/').removesuffix('.lines.txt') for f in lines]
         if len(found) > most: break
     return found[:most]
 
@@ -440,7 +449,7 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
                 strict:bool=False,        # make every oddity and every missing file an error
                 workers:int=0,            # processes; 0: this one
                 progress:bool=True,       # show a bar
-                size:tuple=None,          # (width, height) of all images, pixels; None: each image's own where it lies in data_root, else 1640×590
+                size:tuple=None,          # (width, height) of all images, pixels; None: each image's own, 1640×590 where it is not there
                 lane_width:int=CULANE_WIDTH, # pixels
                )->CULaneScore:            # with `missing` predictions, `missing_annotations` and `oddities`
     "CULane's evaluation of files"
@@ -448,10 +457,11 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
     for path in (pred_dir, data_root):
         if not path.exists(): raise FileNotFoundError(f'{path}: no such file or folder')
     split = data_root/'list'/'test_split'
-    if not data_root.is_dir(): raise NotADirectoryError(f'{data_root}: not a folder; CULane\'s is needed, in which the .lines.txt files of the labels lie')
+    if not data_root.is_dir(): raise NotADirectoryError(f'{data_root}: not a folder; the one with the .lines.txt files of the labels is needed')
     if list is None and not split.is_dir(): raise FileNotFoundError(f'{split}: no such folder; name the images with a list (--list FILE)')
     names, categories = (read_list(list, data_root), None) if list is not None else read_categories(split, data_root)
-    if list is None and not categories: raise FileNotFoundError(f'{split}: no lists test0_normal.txt … in it; name the images with a list (--list FILE)')
+    if list is None and not categories:
+        raise FileNotFoundError(f'{split}: no lists test0_normal.txt … in it; name the images with a list (--list FILE)')
     if not names: raise ValueError(f'{list or split}: no image in it')
     ious = MEAN_IOUS if mean else tuple(float(t) for t in ious)
     _check(lane_width, ious, categories, len(names))
@@ -461,7 +471,8 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
     index, groups = size_groups(sizes), []
     for part in index:
         some = [names[i] for i in part]
-        groups.append((pred_dir if known is None else [known.get(n, []) for n in some], data_root, some, sizes[part[0]], int(lane_width), strict))
+        lanes = pred_dir if known is None else [known.get(n, []) for n in some]
+        groups.append((lanes, data_root, some, sizes[part[0]], int(lane_width), strict))
     parts = map_groups(_score_files, groups, workers, progress)
     score = _gather(parts, index, names, categories, ious, sizes, int(lane_width))
     score.oddities = [o for p in parts for o in p[3]]
@@ -472,7 +483,8 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
     _assert_matches('predictions', pred_dir, list or split, names, score.missing, known)
     if strict and score.missing: raise ValueError(f'{pred_dir}: no lanes for {score.missing[0]} and {len(score.missing) - 1} other images')
     unknown = [n for n, s in zip(names, own) if s is None] if any(own) else []
-    for what, found in ((f'images whose size is not known, drawn as {"×".join(map(str, CULANE_SIZE))}', unknown), ('images without predictions, counted as empty', score.missing),
+    for what, found in ((f'images whose size is not known, drawn as {"×".join(map(str, CULANE_SIZE))}', unknown),
+                        ('images without predictions, counted as empty', score.missing),
                         ('images without annotations, counted as empty', score.missing_annotations), ('odd lines', score.oddities)):
         if found: score.notes.append(f'{len(found)} {what}: {", ".join(found[:3])}{" …" if len(found) > 3 else ""}')
     return score

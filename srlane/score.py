@@ -97,7 +97,8 @@ def assert_writable(path,      # file that will be written, or - for standard ou
     path = user_path(path)
     if path.is_dir(): raise IsADirectoryError(f'{path}: a folder; give the name of a file')
     for other in inputs:
-        if path.exists() and os.path.exists(other) and os.path.samefile(path, other): raise ValueError(f'{path} is read and would be replaced; give another name')
+        if path.exists() and os.path.exists(other) and os.path.samefile(path, other):
+            raise ValueError(f'{path} is read and would be replaced; give another name')
     if path.exists() and not path.is_file(): above = path         # a pipe or a device is written into
     else: above = next(o for o in (path.resolve().parent, *path.resolve().parent.parents) if o.exists())
     if above.is_file(): raise NotADirectoryError(f'{path}: {above} is a file, not a folder')

@@ -186,14 +186,16 @@ def json_objects(path, # file of JSON, one value per line, or all of them in one
         at = _blank.match(text, end).end()
         if array and text[at:at+1] == ',': at = _blank.match(text, at + 1).end()
         elif at < len(text) and (text[at] != ']' if array else '\n' not in text[end:at]):
-            raise ValueError(f'{path}:{n + text.count(chr(10), seen, at)}: not JSON: {"a comma is missing" if array else "more than one object in a line"}')
-    if array and (rest := text[at:].strip()) != ']': raise ValueError(f'{path}: not JSON: {"there is text after the array" if rest else "the array does not end"}')
+            what = 'a comma is missing' if array else 'more than one object in a line'
+            raise ValueError(f'{path}:{n + text.count(chr(10), seen, at)}: not JSON: {what}')
+    if array and (rest := text[at:].strip()) != ']':
+        raise ValueError(f'{path}: not JSON: {"there is text after the array" if rest else "the array does not end"}')
 
 # %% ../nbs/05e_tusimple.ipynb #1dfe592e
 LABEL_KEYS, PREDICTION_KEYS = ('raw_file', 'lanes', 'h_samples'), ('raw_file', 'lanes', 'run_time')
 FAR_OFF = 1e9     # pixels or ms: no number in a file is as large
 
-def _shown(v): return 'null' if v is None else 'a list' if isinstance(v, list) else 'an object' if isinstance(v, dict) else json.dumps(v)[:40]
+def _shown(v): return 'a list' if isinstance(v, list) else 'an object' if isinstance(v, dict) else json.dumps(v)[:40]
 
 def _is_number(v): return type(v) in (int, float) and -FAR_OFF < v < FAR_OFF
 
@@ -202,7 +204,9 @@ def _plain_numbers(lists):
     if not {*map(type, lists)} <= {list}: return False
     values = [*chain.from_iterable(lists)]
     if not {*map(type, values)} <= {int, float}: return False
-    return not values or -FAR_OFF < min(values) and max(values) < FAR_OFF and (total := sum(values)) == total     # NaN is not equal to itself
+    if values and not (-FAR_OFF < min(values) and max(values) < FAR_OFF): return False
+    total = sum(values)
+    return total == total                                         # NaN is not equal to itself
 
 def tusimple_fault(entry,           # one value of a file of JSON
                    keys=LABEL_KEYS, # that are needed
@@ -211,10 +215,12 @@ def tusimple_fault(entry,           # one value of a file of JSON
     if not isinstance(entry, dict): return f'a JSON object with {", ".join(keys)} is needed, not {_shown(entry)}'
     if gone := [k for k in keys if k not in entry]: return f'{gone[0]} is missing; each entry needs {", ".join(keys)}'
     name, lanes, rows = entry['raw_file'], entry['lanes'], entry['h_samples'] if 'h_samples' in keys else []
-    if not isinstance(name, str) or not name.strip() or any('\ud800' <= c <= '\udfff' for c in name): return f'raw_file is {_shown(name)}; the name of an image is needed'
+    if not isinstance(name, str) or not name.strip() or any('\ud800' <= c <= '\udfff' for c in name):
+        return f'raw_file is {_shown(name)}; the name of an image is needed'
     for k, v in (('lanes', lanes), ('h_samples', rows)):
         if not isinstance(v, list): return f'{k} is no list but {_shown(v)}'
-    if 'run_time' in keys and not _is_number(entry['run_time']): return f'run_time is {_shown(entry["run_time"])}; a number of milliseconds is needed'
+    if 'run_time' in keys and not _is_number(entry['run_time']):
+        return f'run_time is {_shown(entry["run_time"])}; a number of milliseconds is needed'
     if not _plain_numbers([*lanes, rows]):
         for what, values in (*((f'lane {k}', v) for k, v in enumerate(lanes)), ('h_samples', rows)):
             if not isinstance(values, list): return f'{what} is {_shown(values)}; a list of numbers is needed'
@@ -243,7 +249,8 @@ def _twice_notes(what, places):
 def _unlabelled(name, truth):
     "Why a prediction has no label"
     near = next((t for t in truth if t.endswith(f'/{name}') or name.endswith(f'/{t}')), None)
-    return f'{name} is not among the {len(truth)} labelled images; ' + (f'did you mean {near}? Names must be equal' if near else f'the first of them is {next(iter(truth))}')
+    hint = f'did you mean {near}? Names must be equal' if near else f'the first of them is {next(iter(truth))}'
+    return f'{name} is not among the {len(truth)} labelled images; {hint}'
 
 def eval_tusimple(pred_json,   # predictions: one JSON object per line with raw_file, lanes, run_time
                   label_json,  # labels: one JSON object per line with raw_file, lanes, h_samples; a path or a list of paths
@@ -258,9 +265,11 @@ def eval_tusimple(pred_json,   # predictions: one JSON object per line with raw_
         if e['raw_file'] not in truth: raise ValueError(f'{at}: {_unlabelled(e["raw_file"], truth)}')
     names = [e['raw_file'] for _, e in preds]
     missing = sorted(set(truth) - {*names})
-    twice = [*_twice_notes('label', ((e['raw_file'], at) for at, e in labels)), *_twice_notes('prediction', ((e['raw_file'], at) for at, e in preds))]
+    named = lambda entries: [(e['raw_file'], at) for at, e in entries]
+    twice = _twice_notes('label', named(labels)) + _twice_notes('prediction', named(preds))
     if len(preds) != len(labels):
-        raise ValueError(f'{pred_json}: {len(preds)} predictions for {len(labels)} labelled images' + (f'; {len(missing)} without, first {missing[0]}' if missing else '') + ''.join(f'; {t}' for t in twice[:1]))
+        why = [f'{len(missing)} without, first {missing[0]}'] if missing else []
+        raise ValueError('; '.join([f'{pred_json}: {len(preds)} predictions for {len(labels)} labelled images', *why, *twice[:1]]))
     pred, anno, rows = [e['lanes'] for _, e in preds], [truth[n]['lanes'] for n in names], [truth[n]['h_samples'] for n in names]
     _check_lengths(pred, rows, [f'{n} ({at})' for n, (at, _) in zip(names, preds)], 'predicted lane')
     n_pred, n_anno = (np.array([len(v) for v in lanes], int) for lanes in (pred, anno))
