@@ -340,7 +340,7 @@ def touched(before:dict, after:dict, may=())->list:
     out = [f'{"removes" if k not in after else "changes"} {k}' for k in before if after.get(k) != before[k] and k not in may]
     for k in after.keys() - before.keys():
         if k in may or any(m.startswith(k + '/') for m in may): continue
-        if not k.startswith('in/') or k.startswith(('in/data', 'in/tus', 'in/pred')) or k == 'in/~': out.append(f'makes {k[:120]}')
+        if not k.startswith('in/') or re.match('in/(data|tus|pred|ck)/', k) or k == 'in/~': out.append(f'makes {k[:120]}')
         elif k.endswith('.tmp'): out.append(f'leaves {k[:120]}')
     return out
 
@@ -472,7 +472,7 @@ def culane_steps(rng, case, pred='pred'):
     from srlane.lane import Lane
     c = copy.deepcopy(cfg)
     c.skip_bad, c.decode_reduced = rng.random() < .3, rng.random() < .3
-    strict, decode = rng.random() < .2, rng.random() < .3
+    strict, decode, run = rng.random() < .2, rng.random() < .3, rng.choice(['out/run', '.'])      # from . names with ../data/ lead to the labels
     def train():
         d = build_dataset(c.dataset.train, c, True)
         for i in range(len(d)): d[i]
@@ -480,12 +480,12 @@ def culane_steps(rng, case, pred='pred'):
         d = build_dataset(c.dataset[split], c)
         samples = [d[i] for i in range(len(d))]
         lanes = [[Lane([[.3, .95], [.4, .5]], .9)] for _ in samples]
-        fits(d.evaluate(lanes, 'out/run'))
-        if split == 'val': d.view(lanes, [s['meta'] for s in samples], 'out/pictures')
+        fits(d.evaluate(lanes, run))
+        if split == 'val': d.view(lanes, [s['meta'] for s in samples], f'{run}/pictures')
     def test(): val('test')
     def check(): str(check_dataset(c, decode, 0, False))
     def score(): fits(eval_culane(pred, 'data', strict=strict, progress=False))
-    return [('train', train), ('val', val), ('test', test), ('check', check), ('eval', score)]
+    return rng.sample([('train', train), ('val', val), ('test', test), ('check', check), ('eval', score)], 3)
 
 def labels_of(case, top='data'): return sorted(k for k in case.base if k.startswith(top + '/') and k.endswith('.lines.txt'))
 
@@ -570,7 +570,7 @@ def lists(rng, case):
             case 0: lines[i] = lines[i].replace('/', '\\')
             case 1: lines[i] = f'{case.folder}/in/data{lines[i]}'
             case 2: lines.insert(i, new)
-            case 3: lines[i] = rng.choice(['..', '../', './', '/..', 'list/../']) + lines[i]
+            case 3: lines[i] = rng.choice(['..', '../data', '../data', '../', './', '/..', 'list/../']) + lines[i]
             case 4: lines[i] = ' '.join([new, *lines[i].split()[1:]])
             case 5: lines[i] += rng.choice([' ', '\t', ' 1 1 1 1', ' /laneseg/0.png 0 1 1 0', ' 2 x', ' #', '\r', ' ' + new])
             case 6: lines.insert(i, lines[i])
@@ -584,7 +584,7 @@ def lists(rng, case):
             case.put(f'data/{n}', case.base['above.jpg']); case.put(f'data/{os.path.splitext(n)[0]}.lines.txt', '10 50 20 40 30 30\n')
     from srlane.culane import eval_culane
     listed = name.split('/', 1)[1]
-    return [os.path.basename(name), 'list', ' (data', '/data', 'data/'], culane_steps(rng, case) + [('eval --list', lambda: fits(eval_culane('pred', 'data', list='data/' + listed, progress=False)))]
+    return [os.path.basename(name), 'list', ' (data', '/data', 'data/', 'pred/'], culane_steps(rng, case) + [('eval --list', lambda: fits(eval_culane('pred', 'data', list='data/' + listed, progress=False)))]
 
 def png_chunk(kind:bytes, data:bytes)->bytes: return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
 
@@ -754,7 +754,7 @@ def commands(rng, case):
     if argv[:1] == ['synth'] and not {'--train', '--val', '--test'} <= set(argv): argv += ['--train', '1', '--val', '0', '--test', '0']
     argv = [a for a in argv if a not in ('--debug', '--debu', '--deb', '--de', '--d')]
     encoding = rng.choice(['utf-8']*7 + ['ascii', 'cp949', 'latin-1'])
-    named = {w for a in argv for w in (a, *re.split(r'[=.]', a)) if len(w) > 1} | {os.path.basename(k) for k in case.base} | {repr(a)[1:-1][:20] for a in argv if len(repr(a)) > 3} | set(keys) | {'--', 'argument', 'override', 'COMMAND', "''"}
+    named = {w for a in argv for w in (a, *re.split(r'[=.]', a)) if len(w) > 1 or w > '~'} | {os.path.basename(k) for k in case.base} | {repr(a)[1:-1][:20] for a in argv if len(repr(a)) > 3} | set(keys) | {'--', 'argument', 'override', 'COMMAND', "''"}
     return named, [('srlane ' + ' '.join(repr(a) if not a.isprintable() or ' ' in a or not a else a for a in argv), lambda: command(argv, encoding))]
 
 def command(argv, encoding):
@@ -1085,7 +1085,7 @@ def main()->int:
     if args.findings: Path(args.findings).write_text(''.join(json.dumps(f) + '\n' for f in findings))
     if args.seed is None: show(findings)
     print(json.dumps(dict(inputs=sum(g['inputs'] for g in groups.values()), findings=sum(g['findings'] for g in groups.values()), causes=len({f['key'] for f in findings}), hangs=hangs,
-                          processes_left=len(left) + sum(f.get('left', 0) for f in findings), peak_rss_mb=round(peak), seconds=round(time.monotonic() - start, 1), outcomes=dict(sorted(counts.items())), groups=groups)))
+                          processes_left=len(left) + sum(f.get('left', 0) for f in findings), peak_rss_mb=round(peak), seconds=round(time.monotonic() - start, 1), cpu_seconds=round(sum(os.times()[:4]), 1), outcomes=dict(sorted(counts.items())), groups=groups)))
     return int(bool(findings))
 
 if __name__ == '__main__': sys.exit(main())
