@@ -697,7 +697,7 @@ COMMANDS = dict(train=['train', 'small.yaml'], validate=['validate', 'small.yaml
                 config=['check', 'conf.py', 'data_root=data'], culane=['eval', 'culane', 'pred', 'data', '--json', 'out/score.json', '--csv', 'out/score.csv'], list=['eval', 'culane', 'pred', 'data', '--list', 'data/list/test.txt', '--mean'],
                 tusimple=['eval', 'tusimple', 'tus_pred.json', 'tus/test_label.json', '--json', 'out/score.json'], synth=['synth', 'culane', 'out/roads', '--train', '1', '--val', '0', '--test', '0', '--workers', '0'],
                 synth2=['synth', 'tusimple', 'out/roads', '--train', '0', '--val', '1', '--test', '0', '--categories', 'normal', '--seed', '3'], top=['--help'])
-OFTEN = dict(train=4, validate=3, test=2, resume=3, check=10, report=4, config=6, culane=20, list=10, tusimple=20, synth=1, synth2=1, top=3)
+OFTEN = dict(train=12, validate=6, test=5, resume=8, check=8, report=4, config=5, culane=14, list=7, tusimple=14, synth=2, synth2=2, top=3)
 COUNT = ['-1', 'nan', 'abc', '1.5', '', '1e3', '٣', '\0', '0x1', '--', 'null', '-5']
 OPTIONS = {'--train': COUNT, '--val': COUNT, '--test': COUNT, '--seed': COUNT + ['18446744073709551616', str(10**30), '7', '1'*5000], '--workers': ['-1', '0', '1', '100000', 'abc', 'nan', str(10**30), ''],
            '--categories': ['nope', '', 'normal', 'night', 'NORMAL', '\x1b[31m', 'x'*5000], '--iou': ['nan', '-1', '0', '.5', '1', '2', '1e308', 'abc', '', 'inf', '1e-320', '.5 .5', '.3 .8'], '--mean': [], '--strict': [], '--decode': [],
@@ -754,7 +754,8 @@ def commands(rng, case):
     if argv[:1] == ['synth'] and not {'--train', '--val', '--test'} <= set(argv): argv += ['--train', '1', '--val', '0', '--test', '0']
     argv = [a for a in argv if a not in ('--debug', '--debu', '--deb', '--de', '--d')]
     encoding = rng.choice(['utf-8']*7 + ['ascii', 'cp949', 'latin-1'])
-    named = {w for a in argv for w in (a, *re.split(r'[=.]', a)) if len(w) > 1 or w > '~'} | {os.path.basename(k) for k in case.base} | {repr(a)[1:-1][:20] for a in argv if len(repr(a)) > 3} | set(keys) | {'--', 'argument', 'override', 'COMMAND', "''"}
+    named = {w.strip() if len(w) > 1 or w > '~' else w + ':' for a in argv for w in (a, *re.split(r'[=.]', a)) if w.strip()} | {repr(a)[1:-1][:20] for a in argv if len(repr(a)) > 3}
+    named |= {os.path.basename(k) for k in case.base} | set(keys) | {'--', 'argument', 'override', 'COMMAND', "''", "'~'", str(case.folder)}
     return named, [('srlane ' + ' '.join(repr(a) if not a.isprintable() or ' ' in a or not a else a for a in argv), lambda: command(argv, encoding))]
 
 def command(argv, encoding):
@@ -768,8 +769,8 @@ def command(argv, encoding):
     return Exit(0 if code is None else code, argv, encoding)
 
 #             inputs in the whole form, a command each: they get a process of their own
-GROUPS = dict(config_py=(3500, config_py), config_yaml=(2500, config_yaml), overrides=(2500, overrides), culane_text=(2500, culane_text), culane_pred=(2200, culane_pred), tusimple_label=(1400, tusimple_label),
-              tusimple_pred=(2000, tusimple_pred), lists=(1500, lists), images=(700, images), checkpoints=(600, checkpoints), commands=(600, commands))
+GROUPS = dict(config_py=(3000, config_py), config_yaml=(2500, config_yaml), overrides=(2500, overrides), culane_text=(2100, culane_text), culane_pred=(2200, culane_pred), tusimple_label=(1400, tusimple_label),
+              tusimple_pred=(2000, tusimple_pred), lists=(1500, lists), images=(700, images), checkpoints=(600, checkpoints), commands=(1500, commands))
 QUICK = 13      # of so many inputs, `--quick` takes the first
 
 # --- A worker: makes inputs and runs them
@@ -885,7 +886,8 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
             code, argv, encoding = value
             said = log.read_bytes().decode(encoding, 'replace')
             counts[f'exit {code}'] += 1
-            if code not in ((0, 1, 2) if 'check' in argv else (0, 2)): add(step, f'exit code {code!r}', said)
+            if unforeseen := re.search(r'error: (\w+)\b[^\n]*not foreseen', said): add(step, f'not foreseen: {unforeseen[1]}', said)
+            elif code not in ((0, 1, 2) if 'check' in argv else (0, 2)): add(step, f'exit code {code!r}', said)
             if code == 2:
                 tail = said.rstrip('\n').split('\n')
                 first = next((i for i, l in enumerate(tail) if re.match(r'srlane[\w ]*: error: ', l)), None)
