@@ -20,6 +20,8 @@ sys.dont_write_bytecode = True
 here, fork = Path(__file__).resolve(), get_context('fork')
 MEMORY, PROCESSES, LONGEST = 4 << 30, 64, 600     # bytes that an input may add, processes, characters of a message
 
+again = False      # one input alone: with all tracebacks
+
 class Broken(Exception): "A result that must not be one"
 Exit = namedtuple('Exit', 'code argv encoding')
 
@@ -762,7 +764,7 @@ def command(argv, encoding):
     "What the console script does, on a console of that encoding"
     from srlane.cli import main
     sys.stdout, sys.stderr = (open(fd, 'w', encoding=encoding, errors='strict' if fd == 1 else 'backslashreplace', closefd=False, buffering=1) for fd in (1, 2))
-    try: code = main(argv)
+    try: code = main(['--debug']*again + argv)
     except SystemExit as e: code = e.code
     finally:
         for f in (sys.stdout, sys.stderr): f.flush()
@@ -852,7 +854,7 @@ def complaints(message:str, named)->list: # of (what, detail)
 
 def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
     "Make an input, run it, and look at what came of it"
-    rng, findings, counts = random.Random(f'{group} {seed}'), [], Counter()
+    rng, findings, counts, tracebacks = random.Random(f'{group} {seed}'), [], Counter(), []
     def add(step, key, text): findings.append(dict(group=group, seed=seed, step=step[:300], key=key, text=text[-3000:]))
     os.chdir('/')
     case.clear()
@@ -900,6 +902,7 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
             counts['refused'] += 1
             for c in complaints(str(error), named): add(step, f'message: {c}: {type(error).__name__} in {where}', f'{error}\n{trace}')
         else: add(step, f'{type(error).__name__} in {where}', trace)
+        if again and trace: tracebacks.append(f'{step[:300]}\n{trace}')
         error = value = None
         if 'Traceback (most recent call last)' in said: add(step, 'a traceback in the output', said)
         if '\x1b' in said: add(step, 'a terminal code in the output', said)
@@ -910,7 +913,7 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
     if left := leftovers(): add('end', 'processes left', f'{len(left)} processes left'); findings[-1]['left'] = len(left)
     may = {os.path.relpath(os.path.realpath(case.folder/'in'/'link.json'), case.folder)}
     for what in touched(before, snapshot(case.folder), may): add('end', f'{what.split()[0]} a file: {re.sub(r"[0-9_]+", "#", what.split(None, 1)[1])[:60]}', what)
-    return dict(findings=findings, counts=dict(counts))
+    return dict(findings=findings, counts=dict(counts), tracebacks=tracebacks)
 
 def serve(conn, folder:Path, base:dict, memory:int):
     "Run inputs as they come, until None comes"
@@ -1057,6 +1060,8 @@ def main()->int:
     p.add_argument('--findings', metavar='FILE', help='write every finding here, a JSON object a line')
     args, start = p.parse_args(), time.monotonic()
     if args.seed is not None and len(args.group or ()) != 1: p.error('--seed goes with one --group')
+    global again
+    again = args.seed is not None
     kit()
     adopt()
     names = args.group or list(GROUPS)
@@ -1080,7 +1085,7 @@ def main()->int:
             findings += reply['findings']; counts.update(reply['counts']); peak = max(peak, reply.get('peak', 0)); hangs += reply.get('hang', False)
             if args.seed is not None:
                 shutil.copytree(tmp/'slot0/case', kept := Path(tempfile.mkdtemp(prefix='srlane-input-')), dirs_exist_ok=True, symlinks=True)
-                print(f'the input lies in {kept}/in; {reply["counts"]}')
+                print(f'the input lies in {kept}/in; {reply["counts"]}', *reply.get('tracebacks', ()), sep='\n\n')
                 for f in reply['findings']: print(f'\n{f["key"]}    {f["step"]}\n{f["text"]}')
         if last: print(f'{last:16} {groups[last]}', flush=True)
         left = leftovers()
