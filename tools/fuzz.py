@@ -370,7 +370,7 @@ def kit():
 def finite(c):
     "No number of a configuration is NaN or infinite"
     from omegaconf import OmegaConf
-    tree = OmegaConf.to_container(c, resolve=True)
+    tree = OmegaConf.to_container(OmegaConf.create(c), resolve=True)
     for path in nodes(tree):
         v = tree
         for k in path: v = v[k]
@@ -775,6 +775,34 @@ GROUPS = dict(config_py=(3000, config_py), config_yaml=(2500, config_yaml), over
               tusimple_pred=(2000, tusimple_pred), lists=(1500, lists), images=(700, images), checkpoints=(600, checkpoints), commands=(1500, commands))
 QUICK = 13      # of so many inputs, `--quick` takes the first
 
+# --- Faults of all kinds, to see that they are noticed
+
+def planted():
+    "name → (what a finding must say, function)"
+    def fork_and_stay():
+        if not os.fork(): os.setsid(); time.sleep(60)
+    def write(path, text='x'): Path(path).write_text(text)
+    def fail(e): raise e
+    def many():
+        for _ in range(PROCESSES + 6):
+            if not os.fork(): time.sleep(60)
+        time.sleep(60)
+    return dict(error=('KeyError', lambda: fail(KeyError('x'))), mute=('names no file', lambda: fail(ValueError('no'))), long=('over', lambda: fail(ValueError('odd.ckpt ' + 'x'*9000))), lines=('several', lambda: fail(ValueError('odd.ckpt\nx'))),
+                coloured=('control', lambda: fail(ValueError('odd.ckpt \x1b[1m'))), hang=('hang', lambda: time.sleep(60)), left=('processes left', fork_and_stay), many=('processes', many), dies=('SIGSEGV', lambda: os.kill(os.getpid(), signal.SIGSEGV)),
+                beside=('changes', lambda: write('../above/x.lines.txt')), outside=('leaves its folder', lambda: write('../../x')), makes=('makes', lambda: write('../x')), traceback=('a traceback', lambda: print('Traceback (most recent call last)')),
+                memory=('MemoryError', lambda: bytearray(2*MEMORY)), program=('leaves its folder', lambda: os.system('true')), nan=('accepts', lambda: finite({'a': math.nan})), part=('leaves', lambda: write('a.tmp')),
+                code=('not foreseen', lambda: print("srlane: error: KeyError: 'x' (not foreseen)") or Exit(1, ['check'], 'utf-8')))
+
+def notices(base:dict, folder:Path)->list: # of names
+    "The planted faults that were not noticed"
+    global PROCESSES
+    kinds, allowed, PROCESSES = planted(), PROCESSES, 8
+    for name, (_, f) in kinds.items(): GROUPS[f'planted {name}'] = 0, lambda rng, case, f=f: (['odd.ckpt'], [('planted', f)])
+    found = {g: r['findings'] for g, _, r in fuzz([(f'planted {k}', 0) for k in kinds], base, folder, 1, 7., math.inf)}
+    for k in kinds: del GROUPS[f'planted {k}']
+    PROCESSES = allowed
+    return [f'{k} ({[f["key"] for f in found[f"planted {k}"]]})' for k, (says, _) in kinds.items() if not any(says in f['key'] for f in found[f'planted {k}'])]
+
 # --- A worker: makes inputs and runs them
 
 class Guard:
@@ -821,7 +849,7 @@ def name_of(pid)->str:
     try: return Path(f'/proc/{pid}/cmdline').read_bytes().replace(b'\0', b' ').decode(errors='replace').strip()
     except OSError: return ''
 
-def leftovers(but=(), secs=5.)->list: # of pid; killed
+def leftovers(but=(), secs=3.)->list: # of pid; killed
     "Children that stay although what started them is over"
     end, wait_s = time.monotonic() + secs, .002
     while True:
@@ -967,8 +995,8 @@ class Slot:
         self.proc = self.job = None
     def trouble(self, limit:float)->str:
         "Why the worker has to be killed, or ''"
-        if time.monotonic() - self.since > limit: return f'hang: over {limit:g} s'
         if (n := len(descendants(self.proc.pid))) > PROCESSES: return f'{n} processes'
+        if time.monotonic() - self.since > limit: return f'hang: over {limit:g} s'
         from srlane.basics import free_memory
         if (free := free_memory()) is not None and free < 1 << 30: return 'memory: under 1 GiB remains on this machine'
         return ''
@@ -1057,6 +1085,7 @@ def main()->int:
     p.add_argument('--seed', type=int, help='this input alone, with its traceback and the folder it was made in'); p.add_argument('--first', type=int, default=0, help='seed of each group\'s first input')
     p.add_argument('--inputs', type=int, help='inputs in all, shared among the groups'); p.add_argument('--seconds', type=float, default=math.inf, help='no new input after that time')
     p.add_argument('--limit', type=float, default=20, help='seconds an input may take'); p.add_argument('--workers', type=int, default=1); p.add_argument('--quick', action='store_true')
+    p.add_argument('--planted', action='store_true', help='first see that planted faults of every kind are noticed')
     p.add_argument('--findings', metavar='FILE', help='write every finding here, a JSON object a line')
     args, start = p.parse_args(), time.monotonic()
     if args.seed is not None and len(args.group or ()) != 1: p.error('--seed goes with one --group')
@@ -1075,6 +1104,9 @@ def main()->int:
         import cv2, torch
         torch.set_num_threads(1); cv2.setNumThreads(1)
         gc.collect(); gc.freeze()
+        if args.planted:
+            if unseen := notices(base, tmp): print('planted faults that were not noticed:', *unseen); return 1
+            print('planted faults are noticed', flush=True)
         last = None
         for g, seed, reply in fuzz(jobs, base, tmp, max(1, args.workers), args.limit, args.seconds):
             if g != last:
