@@ -1086,7 +1086,7 @@ def main()->int:
     p.add_argument('--inputs', type=int, help='inputs in all, shared among the groups'); p.add_argument('--seconds', type=float, default=math.inf, help='no new input after that time')
     p.add_argument('--limit', type=float, default=20, help='seconds an input may take'); p.add_argument('--workers', type=int, default=1); p.add_argument('--quick', action='store_true')
     p.add_argument('--planted', action='store_true', help='first see that planted faults of every kind are noticed')
-    p.add_argument('--findings', metavar='FILE', help='write every finding here, a JSON object a line')
+    p.add_argument('--findings', metavar='FILE', help='add every finding to this file as it is found, a JSON object a line')
     args, start = p.parse_args(), time.monotonic()
     if args.seed is not None and len(args.group or ()) != 1: p.error('--seed goes with one --group')
     global again
@@ -1114,6 +1114,8 @@ def main()->int:
                 last = g
             groups[g]['inputs'] += 1; groups[g]['seconds'] = round(groups[g]['seconds'] + reply['secs'], 2); groups[g]['slowest'] = max(groups[g].get('slowest', [0, 0]), [round(reply['secs'], 2), seed])
             groups[g]['findings'] += bool(reply['findings'])
+            if args.findings:
+                with open(args.findings, 'a') as f: f.writelines(json.dumps(o) + '\n' for o in reply['findings'])
             findings += reply['findings']; counts.update(reply['counts']); peak = max(peak, reply.get('peak', 0)); hangs += reply.get('hang', False)
             if args.seed is not None:
                 shutil.copytree(tmp/'slot0/case', kept := Path(tempfile.mkdtemp(prefix='srlane-input-')), dirs_exist_ok=True, symlinks=True)
@@ -1121,7 +1123,6 @@ def main()->int:
                 for f in reply['findings']: print(f'\n{f["key"]}    {f["step"]}\n{f["text"]}')
         if last: print(f'{last:16} {groups[last]}', flush=True)
         left = leftovers()
-    if args.findings: Path(args.findings).write_text(''.join(json.dumps(f) + '\n' for f in findings))
     if args.seed is None: show(findings)
     print(json.dumps(dict(inputs=sum(g['inputs'] for g in groups.values()), findings=sum(g['findings'] for g in groups.values()), causes=len({f['key'] for f in findings}), hangs=hangs,
                           processes_left=len(left) + sum(f.get('left', 0) for f in findings), peak_rss_mb=round(peak), seconds=round(time.monotonic() - start, 1), cpu_seconds=round(sum(os.times()[:4]), 1), outcomes=dict(sorted(counts.items())), groups=groups)))
