@@ -201,7 +201,7 @@ def check_faults(tally:Tally):
 
 def check_fuzz(tally:Tally):
     "`tools/fuzz.py` in its short form; `make fuzz` runs it whole"
-    tally.attempt('fuzz: hostile input gives a result or one clear line', lambda: run(sys.executable, 'tools/fuzz.py', '--quick', '--planted') and [])
+    tally.attempt('fuzz: hostile input gives a result or one clear line', lambda: run(sys.executable, 'tools/fuzz.py', '--quick', '--planted', '--workers', str(min(4, os.cpu_count() or 1))) and [])
 
 def check_bench(tally:Tally):
     "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no figure is judged"

@@ -1107,21 +1107,19 @@ def main()->int:
         if args.planted:
             if unseen := notices(base, tmp): print('planted faults that were not noticed:', *unseen); return 1
             print('planted faults are noticed', flush=True)
-        last = None
+        left_of = Counter(g for g, _ in jobs)
         for g, seed, reply in fuzz(jobs, base, tmp, max(1, args.workers), args.limit, args.seconds):
-            if g != last:
-                if last: print(f'{last:16} {groups[last]}', flush=True)
-                last = g
             groups[g]['inputs'] += 1; groups[g]['seconds'] = round(groups[g]['seconds'] + reply['secs'], 2); groups[g]['slowest'] = max(groups[g].get('slowest', [0, 0]), [round(reply['secs'], 2), seed])
             groups[g]['findings'] += bool(reply['findings'])
             if args.findings:
                 with open(args.findings, 'a') as f: f.writelines(json.dumps(o) + '\n' for o in reply['findings'])
             findings += reply['findings']; counts.update(reply['counts']); peak = max(peak, reply.get('peak', 0)); hangs += reply.get('hang', False)
+            left_of[g] -= 1
+            if not left_of[g]: print(f'{g:16} {groups[g]}', flush=True)
             if args.seed is not None:
                 shutil.copytree(tmp/'slot0/case', kept := Path(tempfile.mkdtemp(prefix='srlane-input-')), dirs_exist_ok=True, symlinks=True)
                 print(f'the input lies in {kept}/in; {reply["counts"]}', *reply.get('tracebacks', ()), sep='\n\n')
                 for f in reply['findings']: print(f'\n{f["key"]}    {f["step"]}\n{f["text"]}')
-        if last: print(f'{last:16} {groups[last]}', flush=True)
         left = leftovers()
     if args.seed is None: show(findings)
     print(json.dumps(dict(inputs=sum(g['inputs'] for g in groups.values()), findings=sum(g['findings'] for g in groups.values()), causes=len({f['key'] for f in findings}), hangs=hangs,
