@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: notebooks export docs wheel faults bench browser (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: notebooks export docs wheel faults fuzz bench browser (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -182,7 +182,7 @@ def check_wheel(tally:Tally):
         tally.attempt('wheel: every module imports, without nbdev, and none imports what is heavy', modules)
         if 'srlane.cli' in names: tally.attempt('wheel: `srlane --help` works', lambda: [] if 'train' in run(py.with_name('srlane'), '--help', cwd=tmp, env=dict(PYTHONPATH='')) else ['no `train` in its help'])
 
-# --- Scripts: fault injection and benchmarks
+# --- Scripts: fault injection, hostile input and benchmarks
 
 def together(tally:Tally, scripts:dict, look, env=()): # name of the check -> script and arguments; `look`: its output -> problems
     "Run scripts, as many at a time as there are cores"
@@ -198,6 +198,10 @@ def check_faults(tally:Tally):
     "`tools/stress.py` in its short form; `make stress` runs it whole"
     import stress
     together(tally, {f'faults: {g}': ('tools/stress.py', '--quick', g) for g in stress.groups}, lambda out: [] if out else ['it said nothing'])
+
+def check_fuzz(tally:Tally):
+    "`tools/fuzz.py` in its short form; `make fuzz` runs it whole"
+    tally.attempt('fuzz: hostile input gives a result or one clear line', lambda: run(sys.executable, 'tools/fuzz.py', '--quick', '--planted', '--workers', str(min(4, os.cpu_count() or 1))) and [])
 
 def check_bench(tally:Tally):
     "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no figure is judged"
@@ -218,7 +222,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    groups = dict(export=check_export, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, bench=check_bench, browser=check_browser)
+    groups = dict(export=check_export, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser)
     if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
     for name in args.groups or groups:
         try: groups[name](tally)
