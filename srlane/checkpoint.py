@@ -16,10 +16,10 @@ import numpy as np, torch
 from fastcore.basics import patch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
-from .basics import did_you_mean, user_path, whole_file
+from .basics import OneLineError, did_you_mean, user_path, whole_file
 
 # %% ../nbs/22_checkpoint.ipynb #4ce951b9
-class CheckpointError(ValueError): "A checkpoint that cannot be used; the message says which file, why, and what to do"
+class CheckpointError(OneLineError): "A checkpoint that cannot be used; the message says which file, why, and what to do"
 
 def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
                     path,  # its folder must be there; a link is followed

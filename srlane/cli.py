@@ -8,7 +8,7 @@ __all__ = ['train', 'validate', 'check', 'synth', 'demo_roads', 'demo', 'evaluat
 # %% ../nbs/60_cli.ipynb #903d2576
 import argparse, os, re, select, sys, time
 from . import __version__
-from .basics import process_count
+from .basics import one_line, process_count
 
 # %% ../nbs/60_cli.ipynb #987fb824
 def _config(args):
@@ -120,14 +120,13 @@ def _threshold(text):
     raise argparse.ArgumentTypeError(f'{text}: a number from 0 to below 1 is needed')
 
 def _path(text):
-    if not text: raise argparse.ArgumentTypeError('the name is empty')
+    if not text or '\0' in text: raise argparse.ArgumentTypeError(f'{text!r} names no file')
     return os.path.expanduser(text)
 
 def _one_line(e):
-    "An error without line breaks and terminal codes"
+    "An error as the command says it"
     text = f'{e.filename}: {e.strerror}' if isinstance(e, OSError) and e.filename is not None and e.strerror else str(e)
-    text = re.sub(r'\x1b\[[0-9;]*[A-Za-z]', '', text or type(e).__name__)
-    return re.sub(r'[\x00-\x1f\x7f-\x9f]', '?', re.sub(r'\s*\n\s*', ' ', text.strip()))
+    return one_line(text or type(e).__name__)
 
 class _Parser(argparse.ArgumentParser):
     "Complains in one line"

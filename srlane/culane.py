@@ -388,8 +388,9 @@ def image_size(path,      # image file
     from PIL import Image
     try:
         with Image.open(path) as img:
-            try: turned = 'exif' in img.info and img.getexif().get(0x0112) in (5, 6, 7, 8)
+            try: turned = ('exif' in img.info or img.format == 'TIFF') and img.getexif().get(0x0112) in (5, 6, 7, 8)
             except Exception: turned = False                      # OpenCV ignores a broken tag
+            if turned and img.format == 'TIFF': return None       # it depends on OpenCV's version
             return img.size[::-1] if turned else img.size
     except Exception: return None                                 # Pillow's readers raise anything
 

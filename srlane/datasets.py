@@ -22,9 +22,9 @@ import cv2, torch
 import numpy as np
 from fastcore.basics import patch
 from torch.utils.data import DataLoader, Dataset, Sampler
-from .basics import core_count, process_count, user_path, whole_file, within
+from .basics import OneLineError, core_count, process_count, user_path, whole_file, within
 from .lane import ImageGeometry, build_geometry, drop_placeholders, image_name, label_points, lanes_to_culane, read_culane, tusimple_points
-from .culane import read_categories
+from .culane import image_size as header_size, read_categories
 from .metrics import culane_score, tusimple_score
 from .targets import lane_targets, left_out, network_lanes
 from .transforms import Augmentation, build_augmentation, network_image, read_image
@@ -39,7 +39,7 @@ class Entry:
     label:object # path of the label, or the label itself
     where:str  # file:line that lists it
 
-class DataError(ValueError):
+class DataError(OneLineError):
     "Data that cannot be used; the message names file and line and says what to do"
     def __init__(self, message:str):
         name = type(self).__name__
@@ -184,13 +184,7 @@ def report(self:LaneDataset):
 # %% ../nbs/07_datasets.ipynb #83a2edea
 def image_size(path)->tuple: # (w, h) in pixels
     "The size that `read_image` will find"
-    from PIL import Image
-    try:
-        with Image.open(path) as im:
-            turned = ('exif' in im.info or im.format == 'TIFF') and im.getexif().get(0x0112, 1) != 1
-            if not turned: return im.size
-    except Exception: pass   # whatever a header may hold: the decoder says what is wrong with the file
-    return read_image(path).shape[1::-1]
+    return header_size(path) or read_image(path).shape[1::-1]   # where the header does not say, the decoder does
 
 @contextmanager
 def _named(where):

@@ -10,10 +10,10 @@ import ast, operator, re
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.basics import patch
-from .basics import did_you_mean
+from .basics import OneLineError, did_you_mean
 
 # %% ../nbs/00a_expressions.ipynb #b952958c
-class ConfigError(ValueError): "A configuration that cannot be used; the message says which key of which file, and what to do"
+class ConfigError(OneLineError): "A configuration that cannot be used; the message says which key of which file, and what to do"
 
 # %% ../nbs/00a_expressions.ipynb #5f8c1c25
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class Runner:
                  loggers=(),   # of Fabric's loggers, beside TensorBoard and CSV
                  fabric=None,  # a launched Fabric, as `launch` gives it; made here where None
                 ):
-        check_values(cfg, 'Runner')
+        check_values(cfg)
         self.cfg, self.stopping, self.trainer, self.in_turn, self.bars = cfg, None, None, False, True   # bars: show progress where somebody watches
         self.val_loader = self.test_loader = self.split = None              # split: validated last
         self.weights = self.estimated = None                                # report of the weights that were loaded; what memory was estimated for
@@ -142,7 +142,6 @@ def build(self:Runner, state, said, callbacks, fabric):
     self.net, self.optimizer = fabric.setup(self.net, self.optimizer)
     self.callbacks = [*own_callbacks(cfg), *callbacks, Keep(cfg.save_interval, cfg.keep_interval)]   # what is kept is what the others have left
     if state is not None: self.load_state(state)
-
 
 # %% ../nbs/30_runner.ipynb #5c0d0002
 @patch(as_prop=True)
@@ -293,7 +292,7 @@ def take_best(self:Runner):
     path = Path(self.resumed_from).with_name('best.ckpt')
     try: best = load_checkpoint(path)
     except CheckpointError as e: best = dict(step=None, why=e)
-    if best['step'] == self.best_step: self.save('best.ckpt', best)
+    if isinstance(best, dict) and best.get('step', -1) == self.best_step: self.save('best.ckpt', best)
     else: self.log(f'the best model so far (metric {self.metric:.4f}, step {self.best_step}) is not in {path}' + (f" ({best['why']})" if 'why' in best else ''))
 
 # %% ../nbs/30_runner.ipynb #6807565d
