@@ -830,11 +830,13 @@ class Guard:
             case 'socket.connect' if isinstance(args[1], tuple): raise PermissionError(13, 'no network')          # sockets between processes have a path
             case 'socket.getaddrinfo': raise PermissionError(13, 'no network')
 
-def adopt():
-    "Make processes that lose their parent children of this one, so that they are found"
+def adopt(mortal=False):
+    "Make processes that lose their parent children of this one, so that they are found; `mortal`: this one ends with its own parent"
     if sys.platform != 'linux': return
     import ctypes
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)            # PR_SET_CHILD_SUBREAPER
+    prctl = ctypes.CDLL(None).prctl
+    prctl(36, 1, 0, 0, 0)                              # PR_SET_CHILD_SUBREAPER
+    if mortal: prctl(1, signal.SIGKILL, 0, 0, 0)       # PR_SET_PDEATHSIG
 
 def children(pid)->list: # of pid
     try: return [int(c) for t in os.listdir(f'/proc/{pid}/task') for c in Path(f'/proc/{pid}/task/{t}/children').read_text().split()]
@@ -946,8 +948,8 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
 def serve(conn, folder:Path, base:dict, memory:int):
     "Run inputs as they come, until None comes"
     os.setsid()
-    adopt()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt(mortal=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_DFL)
     case, guard, log = Case(folder/'case', base), Guard(folder/'case'), folder/'said.txt'
     os.environ.update(HOME=str(folder/'case/home'), TMPDIR=str(folder/'case/tmp'), XDG_CACHE_HOME=str(folder/'case/home/.cache'), TORCH_HOME=str(folder/'case/home/.cache'))
     tempfile.tempdir = str(folder/'case/tmp')
@@ -1091,6 +1093,7 @@ def main()->int:
     if args.seed is not None and len(args.group or ()) != 1: p.error('--seed goes with one --group')
     global again
     again = args.seed is not None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))                      # so that workers and folder go too
     kit()
     adopt()
     names = args.group or list(GROUPS)
