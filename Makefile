@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 FLAGS  ?=
 
-.PHONY: help env demo test stress notebooks export readme docs hooks clean
+.PHONY: help env demo test stress gpu notebooks export readme docs hooks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -29,6 +29,9 @@ test: env ## every check; ARGS="docs wheel" runs only those groups, FLAGS=slow t
 
 stress: env ## trainings killed, starved, spoilt and spread over processes, in full (ARGS="kills" runs that group)
 	$(BIN)/python tools/stress.py $(ARGS)
+
+gpu: ## what only a CUDA device shows, in six minutes and without network; says so where there is none (ARGS="--write" keeps it)
+	$(firstword $(wildcard $(BIN)/python) $(PYTHON)) tools/gpu.py $(ARGS)
 
 notebooks: env ## run notebooks and save their outputs (all, or ARGS="30_runner")
 	$(BIN)/python tools/notebooks.py run $(ARGS)

@@ -21,7 +21,7 @@ cannot be forked), so one that fails, hangs or crashes leaves the others alone. 
 Known of CUDA, and allowed for: the backward pass of `grid_sample` adds with atomics and has no deterministic form. `resume` therefore swaps
 it for two matrix products that give the same numbers and are; `repeat` reports what else warns, and how far two equal steps lie apart.
 """
-import argparse, contextlib, importlib.util, io, json, math, os, re, signal, subprocess, sys, tempfile, time, traceback, warnings
+import argparse, contextlib, importlib.util, json, math, os, re, signal, subprocess, sys, tempfile, time, traceback, warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -54,7 +54,7 @@ from lightning.fabric.strategies import DDPStrategy
 from rule import eval_images, rule_weights, train_images
 from runner_overhead import Batches
 from step import made_up_batch, timed
-from stress import At, Noise, Tell, child, finish, make_roads, newest, same, settings, until
+from stress import Noise, Tell, child, finish, make_roads, newest, same, settings, until
 from srlane.callbacks import EMA, Callback
 from srlane.checkpoint import load_checkpoint
 from srlane.config import load_config
@@ -616,20 +616,21 @@ def monitor(r, where):
         losses.values.clear()
         name = f'monitor{background}'
         runner = runner_of(where.settings(name, total_iter=n, precision='16-mixed' if where.cuda else '32-true', max_bad_steps=0), [losses])
-        m = runner.train(background=background, view='none') if background else (runner.train(view='none'), next(c for c in runner.callbacks if isinstance(c, srlane.monitor.Monitor)))[1]
-        if background: m.wait(40)
+        m = srlane.monitor.Monitor(runner, 'none')
+        if background: m.start().wait(40)
+        else: m.run()
         seen = list(m.history.losses['loss'])
         r.must(np.allclose(seen, losses.state(), rtol=1e-6), f'in view: {seen}, computed: {losses.state()}')
         r.must(len(m.history.f1()[0]) > 0, 'the Monitor has no validation')
         r.must(m.history.validations[-1]['memory'] > 0, 'no memory in the table')
 
-@check(90)
+@check(125)
 def command(r, where):
     "`srlane train demo gpus=1` and `srlane validate` as commands, with data workers and pinned memory"
     script, runs = where.tmp/'srlane_command.py', where.tmp/'command'
     script.write_text('import sys\nfrom srlane.cli import main\nsys.exit(main())\n')
     more = [o for o in where.settings('command', total_iter=12 if where.cuda else 3, workers=2, precision='16-mixed' if where.cuda else '32-true', accelerator='auto') if not o.startswith('gpus=')]
-    run = lambda *args: subprocess.run([sys.executable, script, *map(str, args)], capture_output=True, text=True, timeout=80, env={**os.environ, 'PYTHONWARNINGS': 'ignore'})
+    run = lambda *args: subprocess.run([sys.executable, script, *map(str, args)], capture_output=True, text=True, timeout=60, env={**os.environ, 'PYTHONWARNINGS': 'ignore'})
     done = run('train', 'demo', *more, 'gpus=1')
     r.must(done.returncode == 0 and 'metric:' in done.stdout and 'Traceback' not in done.stderr, f'train: exit {done.returncode}\n{(done.stdout + done.stderr)[-2500:]}')
     best = next(runs.glob('*/best.ckpt'), None)
@@ -690,7 +691,8 @@ def validation(r, where):
     "Images a second of `validate` on images from the disk, and where the time of a step goes"
     if where.cuda:      # CULane's size, as many as make three batches
         make_culane(where.tmp/'wide', n_train=120, n_val=120, n_test=1, rain=0., workers=where.cores, progress=False)
-        overrides = [f'data_root={where.tmp}/wide', f'work_dirs={where.tmp}/validation', 'gpus=1', 'accelerator=cuda', 'channels_last=true', f'workers={min(16, where.cores)}', 'backbone.pretrained=false']
+        overrides = [f'data_root={where.tmp}/wide', f'work_dirs={where.tmp}/validation', 'gpus=1', 'accelerator=cuda',
+                     'channels_last=true', f'workers={min(16, where.cores)}', 'backbone.pretrained=false']
     runner = runner_of(overrides, preset='culane_r18') if where.cuda else runner_of(where.settings('validation', precision='32-true'))
     runner.validate()
     n = len(runner.loader('val').dataset)
