@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 FLAGS  ?=
 
-.PHONY: help env demo test stress fuzz notebooks export readme docs hooks clean
+.PHONY: help env demo test stress fuzz gpu notebooks export readme docs hooks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +32,9 @@ stress: env ## trainings killed, starved, spoilt and spread over processes, in f
 
 fuzz: env ## 20,000 hostile files, settings and command lines: each gives a result or one clear line (ARGS="--group lists" makes that kind)
 	$(BIN)/python tools/fuzz.py $(ARGS)
+
+gpu: ## what only a CUDA device shows, in six minutes and without network; says so where there is none (ARGS="--write" keeps it)
+	$(firstword $(wildcard $(BIN)/python) $(PYTHON)) tools/gpu.py $(ARGS)
 
 notebooks: env ## run notebooks and save their outputs (all, or ARGS="30_runner")
 	$(BIN)/python tools/notebooks.py run $(ARGS)

@@ -241,6 +241,7 @@ def from_runner(cls:Interpretation,
     if runner.fabric.world_size > 1: raise ValueError('interpreting needs a run on one device: load the checkpoint into a runner with gpus=1')
     if split not in ('val', 'test'): raise ValueError(f'split={split!r}: choose val or test')
     runner.claim('interpreting')
+    runner.require_weights()
     loader, training, found, rows, sizes = runner.loader(split), runner.net.training, {}, {}, {}
     least = min(least, runner.network.roi_head.conf_threshold)
     averages = [c for c in getattr(runner, 'callbacks', ()) if isinstance(c, EMA)]

@@ -241,6 +241,8 @@ def _network_misfits(c):
     b, r, n, rows = c['backbone'], c['roi_head'], c['n_fpn'], c['num_points']
     *widths, last = b['in_channels']
     if min(widths) < 1 or last == 0: yield 'backbone.in_channels', 'give widths from 1 on; a negative last one leaves that stage out'
+    if c['channels_last'] and min(w for w in b['in_channels'] if w > 0) < 8:      # torch 2.13 crashes in the backward pass of a strided 1×1 convolution
+        yield 'backbone.in_channels', 'widths below 8 need channels_last=false: give 8 or more'
     for k in ('sample_points', 'fc_hidden_dim'):
         groups, v = r['num_groups'], r[k]
         nearest = max(1, round(v/groups))*groups
