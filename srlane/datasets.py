@@ -6,8 +6,7 @@
 __all__ = ['log', 'LOOK_AT', 'Entry', 'DataError', 'NoAccessError', 'exists', 'present', 'LaneDataset', 'image_size',
            'list_lines', 'CULane', 'TuSimple', 'TuSimpleLabel', 'parse_tusimple', 'tusimple_labels', 'to_tensor',
            'frame_differences', 'cache_folders', 'cached_differences', 'EpochSampler', 'collate', 'hold_interrupts',
-           'init_worker', 'WorkerLoader', 'lane_loader', 'build_dataset', 'build_dataloader', 'write_files',
-           'picture_name']
+           'init_worker', 'lane_loader', 'build_dataset', 'build_dataloader', 'write_files', 'picture_name']
 
 # %% ../nbs/07_datasets.ipynb #4f7a9b0b
 import errno, hashlib, json, logging, multiprocessing, os, re, signal, sys, threading, zipfile
@@ -615,7 +614,7 @@ def init_worker(worker:int): # its number
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
-class WorkerLoader(DataLoader):
+class _WorkerLoader(DataLoader):
     "A `DataLoader` whose workers never see an interrupt"
     def __iter__(self):
         if self.num_workers and (self.multiprocessing_context or multiprocessing).get_start_method() != 'fork':
@@ -637,7 +636,7 @@ def lane_loader(dataset:LaneDataset,
     there = f"{len(dataset):,} images and {core_count():,} cores" + f" for {world_size} devices"*(world_size > 1)
     if workers < asked: dataset.notes.append(f"{workers:,} workers instead of {asked:,}: there are {there}")
     context = ('fork' if sys.platform == 'linux' else None) if workers else None
-    return WorkerLoader(dataset, batch_size//world_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=dataset.train,
+    return _WorkerLoader(dataset, batch_size//world_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=dataset.train,
                         pin_memory=pin_memory, worker_init_fn=init_worker, generator=torch.Generator(),
                         persistent_workers=bool(workers) and dataset.train, multiprocessing_context=context)
 
