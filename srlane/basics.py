@@ -7,7 +7,7 @@ __all__ = ['user_path', 'whole_file', 'write_whole', 'within', 'did_you_mean', '
            'process_count', 'free_memory', 'check_number']
 
 # %% ../nbs/00_basics.ipynb #b96e6c5f
-import difflib, os, re, stat, sys, threading
+import difflib, errno, os, re, stat, sys, threading, time
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
@@ -26,6 +26,18 @@ def _is_special(path)->bool:
         path = os.path.join(os.path.dirname(path), os.readlink(path))
     return os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
 
+def _open_pipe(path, flags, seconds=20):
+    "Open a pipe for writing, or give up where nobody comes to read it"
+    for _ in range(int(10*seconds)):
+        try: f = os.open(path, flags | os.O_NONBLOCK)
+        except OSError as e:
+            if e.errno != errno.ENXIO: raise
+            time.sleep(.1)
+        else:
+            os.set_blocking(f, True)
+            return f
+    raise OSError(f'{path}: a pipe that nobody reads; start its reader first')
+
 # %% ../nbs/00_basics.ipynb #646b1639
 @contextmanager
 def whole_file(path,             # file to write; links are followed, pipes and devices written into
@@ -37,7 +49,7 @@ def whole_file(path,             # file to write; links are followed, pipes and 
     if path.is_dir(): raise IsADirectoryError(f'{path}: a folder; give the name of a file')
     if _is_special(path):
         sys.stdout.flush()
-        with open(path, mode.replace('w', 'a'), **text) as f: yield f
+        with open(path, mode.replace('w', 'a'), opener=_open_pipe if path.is_fifo() else None, **text) as f: yield f
         return
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 from pathlib import Path
 from fastcore.basics import patch
-from .basics import process_count, user_path, within
+from .basics import one_line, process_count, user_path, within
 from .score import Score, f1_figures
 from .stripes import draw_stripes
 from .thickline import ragged
@@ -343,6 +343,7 @@ def _read_file(path, strict):
     except (FileNotFoundError, NotADirectoryError):
         if strict: raise FileNotFoundError(f'{path}: missing') from None
         return [], [], True
+    except OSError as e: raise OSError(one_line(f'{path}: cannot be read: {e.strerror}')) from None      # a name too long for a file, no right to read
     lanes, odd = read_lanes(data)
     if odd and strict: raise ValueError(f'{path}:{odd[0][0]}: {odd[0][1]}')
     return lanes, [f'{path}:{n}: {what}' for n, what in odd], False
