@@ -21,7 +21,7 @@ def user_path(path # as people write it
 def _is_special(path)->bool:
     "Whether a path is, or leads by links to, a device, a pipe or one of this process's open files"
     for _ in range(40):
-        if os.path.abspath(path).startswith(('/dev/', '/proc/')): return True
+        if os.path.abspath(path).startswith(('/dev/fd/', '/proc/')): return True
         if not os.path.islink(path): break
         path = os.path.join(os.path.dirname(path), os.readlink(path))
     return os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
@@ -56,11 +56,11 @@ def whole_file(path,             # file to write; links are followed, pipes and 
     part = target.with_name(f'.{target.name[:40]}.{os.getpid()}.{threading.get_native_id()}.tmp')
     try:
         with open(part, mode, **text) as f:
+            if target.exists(): os.chmod(part, stat.S_IMODE(target.stat().st_mode))
             yield f
             if sync:
                 f.flush()
                 os.fsync(f.fileno())
-        if target.exists(): os.chmod(part, stat.S_IMODE(target.stat().st_mode))
         os.replace(part, target)
     finally: part.unlink(missing_ok=True)
 
@@ -79,7 +79,7 @@ def within(folder, # that the name belongs to
     if not clean or clean == '.' or '\0' in clean: raise ValueError(f'{name!r} names no file')
     if clean == '..' or clean.startswith(('../', '..\\')) or os.path.isabs(clean) or os.path.splitdrive(clean)[0]:
         raise ValueError(f'{name!r} leads out of {folder}: names are relative to it, and ".." may not leave it')
-    return f'{os.fspath(folder).rstrip("/")}/{clean}'
+    return os.path.join(os.fspath(folder), clean)
 
 # %% ../nbs/00_basics.ipynb #02918342
 def did_you_mean(name,  # what was given
@@ -124,7 +124,11 @@ def free_memory()->int: # bytes, or None where the system does not say
     for limit, used in (('memory.max', 'memory.current'), ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')):
         try: top, now = number(f'/sys/fs/cgroup/{limit}'), number(f'/sys/fs/cgroup/{used}')
         except OSError: continue
-        if top is not None and now is not None: free.append(max(0, top - now))
+        if top is None or now is None: continue
+        try: told = dict(l.split() for l in Path('/sys/fs/cgroup', limit).with_name('memory.stat').read_text().splitlines())
+        except (OSError, ValueError): told = {}
+        cache = int(told.get('inactive_file', told.get('total_inactive_file', 0)))      # given back as soon as somebody needs it
+        free.append(max(0, top - now + cache))
     return min(free, default=None)
 
 # %% ../nbs/00_basics.ipynb #40607fc5

@@ -57,7 +57,8 @@ class StopOnSignal(Callback):
         self.before = {s: signal.signal(s, handle) for n in self.names if (s := getattr(signal, n, None)) is not None}
 
     def after_train(self, runner):
-        for s, handler in self.before.items(): signal.signal(s, handler)
+        for s, handler in self.before.items():
+            if handler is not None: signal.signal(s, handler)      # None: Python had not installed it
         self.before = {}
 
 class StopFile(Callback):
@@ -127,7 +128,7 @@ class GuardLoss(Callback):
 class EMA(Callback):
     "Keeps a moving average of the weights, and puts it in the network's place while validating"
     def __init__(self, decay=.999): # share of the old average that a step keeps
-        self.decay, self.average, self.raw = decay, None, None
+        self.decay, self.average, self.raw, self.depth = decay, None, None, 0   # depth: validations within validations, as callbacks may ask for
 
     def state(self): return self.average
     def load_state(self, state): self.average = state
@@ -145,11 +146,15 @@ class EMA(Callback):
 
     def before_validate(self, runner):
         if self.average is None: return
+        self.depth += 1
+        if self.depth > 1: return
         self.raw = {k: v.detach().clone() for k, v in runner.network.state_dict().items()}
         own = derived_buffers(runner.network)
         runner.network.load_state_dict({k: self.raw[k] if k in own else v for k, v in self.average.items()})
 
     def after_validate(self, runner, validation):
         if self.raw is None: return
+        self.depth -= 1
+        if self.depth: return
         runner.network.load_state_dict(self.raw)
         self.raw = None

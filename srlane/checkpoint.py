@@ -342,7 +342,8 @@ def _other_settings(net, own, weights)->list: # of sentences
 def _weights_file(path)->Path:
     "The file that a path means: of a folder its best model"
     path = user_path(path)
-    if not path.is_dir() or (path/'best.ckpt').is_file(): return path/'best.ckpt' if path.is_dir() else path
+    folder = os.path.isdir(path)
+    if not folder or os.path.isfile(path/'best.ckpt'): return path/'best.ckpt' if folder else path
     found = sorted(find_checkpoints(path), key=lambda p: p.name != 'best.ckpt')
     there = f'give a checkpoint, such as {found[0]}' if found else 'there is no checkpoint in it'
     raise CheckpointError(f"{path}: a folder without a best.ckpt; {there}")

@@ -14,7 +14,7 @@ from .basics import one_line, process_count
 def _config(args):
     "The configuration that the arguments describe"
     from srlane.config import load_config
-    flags = {k: getattr(args, k) for k in ('load_from', 'view', 'work_dirs', 'gpus', 'seed') if getattr(args, k) not in (None, False)}
+    flags = {k: getattr(args, k) for k in ('load_from', 'view', 'work_dirs', 'gpus', 'seed') if (v := getattr(args, k)) is not None and v is not False}
     if flags.get('gpus') == ['auto']: flags['gpus'] = 'auto'
     elif 'gpus' in flags:
         asked = flags['gpus']
@@ -253,9 +253,11 @@ def main(argv=None)->int: # exit code
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure') and stream.errors == 'strict': stream.reconfigure(errors='replace')
     say = lambda text: print(f'srlane: {text}', file=sys.stderr)
+    args = None
     try:
         args = parse(argv)
         args.run(args)
+        sys.stdout.flush()
         return 141 if _nobody_reads() else 0
     except SystemExit:
         if _nobody_reads(): return 141
@@ -265,7 +267,7 @@ def main(argv=None)->int: # exit code
         return 130
     except Exception as e:
         if isinstance(e, BrokenPipeError) and _nobody_reads(): return 141
-        if args.debug: raise
+        if getattr(args, 'debug', False): raise
         if _memory_is_short(e): say(f'error: not enough memory: {_one_line(e)}; take a smaller batch_size or fewer workers')
         elif isinstance(e, (ValueError, OSError)): say(f'error: {_one_line(e)}')
         else:

@@ -331,7 +331,9 @@ def read_categories(folder,  # with test0_normal.txt … test8_night.txt
     "CULane's categories from the lists of `list/test_split`"
     files = sorted(user_path(folder).glob('test*_*.txt'), key=lambda f: (len(f.name.split('_')[0]), f.name))
     number, categories = {}, {}
-    for f in files: categories[f.stem.split('_', 1)[1]] = [number.setdefault(name, len(number)) for name in read_list(f, root)]
+    for f in files:
+        if (category := f.stem.split('_', 1)[1]) in categories: raise ValueError(f'{f}: a second list of this category')
+        categories[category] = [number.setdefault(name, len(number)) for name in read_list(f, root)]
     return list(number), categories
 
 # %% ../nbs/05d_culane.ipynb #0e6a25bd

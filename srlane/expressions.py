@@ -6,7 +6,7 @@
 __all__ = ['max_depth', 'max_items', 'max_chars', 'max_int', 'max_steps', 'ConfigError', 'Unread', 'Reader', 'source']
 
 # %% ../nbs/00a_expressions.ipynb #9cd1c258
-import ast, operator, re
+import ast, operator, posixpath, re
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.basics import patch
@@ -38,7 +38,7 @@ def _bounded(v):
 
 def _may_format(template, args):
     "A `ValueError` for a text that would fill the memory, or that asks for more than plain fields"
-    plain = not re.search(r'\d{4}|\*|\{[^{}]*[.\[]', template)
+    plain = not re.search(r'\d{4}|\*|\{[^{}]*(?:[.\[]|:[^{}]*\{)', template)
     if not plain or max(map(len, [template, *map(str, args)])) > 1000: raise ValueError('only short and plain fields are put into a text')
 
 def _multiply(a, b):
@@ -88,7 +88,7 @@ class Reader:
         except _failures as e: return self.unread(node, f'cannot be computed: {e}')
         finally: self.depth -= 1
 
-_failures = ArithmeticError, TypeError, ValueError, IndexError, AttributeError
+_failures = ArithmeticError, MemoryError, TypeError, ValueError, IndexError, AttributeError
 
 def source(node, # of a syntax tree
            n=60, # characters
@@ -241,7 +241,7 @@ def call(self:Reader, node):
     self.look(node, *args)
     if unread := next((v for v in args + [v for _, v in pairs] if isinstance(v, Unread)), None): return unread
     if name in _calls and name not in self.names: return _calls[name](*args, **dict(pairs))
-    if name in ('os.path.join', 'osp.join', 'path.join'): return '/'.join([a.rstrip('/') for a in args[:-1]] + args[-1:])
+    if name in ('os.path.join', 'osp.join', 'path.join'): return posixpath.join(*args)
     if name.split('.')[0] in ('os', 'environ', 'getenv', 'Path'):
         return self.unread(node, f'depends on the machine: {_instead}, or give it as key=value')
     if isinstance(f, ast.Attribute) and f.attr in _methods.get(type(v := self.value(f.value)), ()):

@@ -213,7 +213,8 @@ def save(self:Monitor):
 def settle(self:Monitor, *what):
     "Note that what was asked for has been done"
     step = self.runner.recorder.step
-    if any(d.done is None for d in self.deeds): self.deeds = [d._replace(done=step) if d.done is None and d.what in what else d for d in self.deeds]
+    for i, d in enumerate(self.deeds):       # in place: another thread may append meanwhile
+        if d.done is None and d.what in what: self.deeds[i] = d._replace(done=step)
 
 @patch
 def act(self:Monitor):

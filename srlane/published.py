@@ -90,7 +90,7 @@ def from_published(found:Assigned # as `read_python` gives it
     _misspelt(others, lines)
     left_out += others
     tree = {k: v for k, v in names.items() if k in Config.__dataclass_fields__}
-    if 'dataset_path' in names: tree['data_root'], lines['data_root'] = names['dataset_path'], lines['dataset_path']
+    if 'dataset_path' in names and 'data_root' not in names: tree['data_root'], lines['data_root'] = names['dataset_path'], lines['dataset_path']
     _take_dataset(tree, lines, left_out)
     for k in tree.keys() & _sections.keys(): tree[k] = _known_part(_sections[k], tree[k], f'{k}.', left_out)
     notes += _shorten_z(tree)
@@ -105,6 +105,8 @@ def _take_dataset(tree, lines, left_out):
     if not isinstance(d, dict): return
     train = d.get('train') if isinstance(d.get('train'), dict) else {}
     if isinstance(processes := train.get('processes'), Unread): _check_plain(processes, 'dataset.train.processes', lines['dataset'])
+    for o in processes if isinstance(processes, list) else ():
+        if isinstance(o, Unread): _check_plain(o, 'dataset.train.processes', lines['dataset'])
     transforms, unknown = augmentations(processes)
     left_out += [f'dataset.train.processes: {k}' for k in unknown]
     if 'augment' not in tree: tree['augment'], lines['augment'] = transforms, lines['dataset']

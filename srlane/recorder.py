@@ -70,7 +70,7 @@ def new_work_dir(work_dirs)->Path:
             path.mkdir()
             return path
         except OSError as e:
-            if path.is_dir(): n += 1
+            if os.path.isdir(path): n += 1
             elif isinstance(e, FileNotFoundError) and lost < 9: lost += 1      # another run has just taken its empty parent back
             else: raise ValueError(f"work_dirs={work_dirs}: no folder can be made there ({e.strerror}); give another") from None
 
@@ -93,7 +93,7 @@ class Recorder:
         self.inherited, self.taken_back, self.fabric_loggers = 0, None, None      # rows of an earlier run; files of a folder that was taken back
         if rank == 0:
             parents = user_path(work_dirs).resolve()
-            parents = [p for p in (parents, *parents.parents) if not p.exists()]
+            parents = [p for p in (parents, *parents.parents) if not os.path.exists(p)]
             self.work_dir = new_work_dir(work_dirs)
             self._made = [self.work_dir.resolve(), *parents]                      # the folders that this run has made, inner ones first
             self._open()
@@ -142,7 +142,7 @@ def discard(self:Recorder):
         if logger is not None: logger.finalize('failed')
     self._close_handlers(logging.FileHandler)
     self.taken_back = {p.name: p.read_bytes() for p in files if p.name in ('log.txt', 'config.yaml')}
-    for p in self._made[0].iterdir(): p.unlink()
+    for p in files: p.unlink(missing_ok=True)
     for folder in self._made:
         try: folder.rmdir()
         except OSError: break                             # somebody else's files are in it

@@ -60,6 +60,7 @@ def device_settings(accelerator='auto', # auto, cpu, cuda, mps
     if accelerator == 'cpu': devices = len(gpus) if isinstance(gpus, (list, tuple)) else int(gpus)
     else: devices = gpus if isinstance(gpus, str) else list(gpus) if isinstance(gpus, (list, tuple)) else int(gpus)
     count = torch.cuda.device_count() if devices == 'auto' else len(devices) if isinstance(devices, list) else devices
+    if devices == 'auto' and not count: raise ValueError(f"accelerator={accelerator}: there is no such device here; choose cpu or auto")
     if isinstance(count, int) and count < 1: raise ValueError(f"gpus={gpus}: no device; give a number from 1 on, a list of indices, or auto")
     if launched and count != launched: raise ValueError(f"gpus={gpus}: {launched} processes were started on this machine; leave gpus at auto, or start {count}")
     if strategy == 'dp' and accelerator == 'cpu':
@@ -275,12 +276,14 @@ def load_schedule(self:Runner, state, old):
     for k in ('optimizer', 'scheduler'):
         if old[k].type != new[k].type or (k == 'scheduler' and old[k] != new[k] and new[k].type != 'warmup'):
             raise CheckpointError(f"{self.resumed_from}: {k} was {OmegaConf.to_container(old[k])} and cannot change on the way; load_from begins anew with these weights")
-    fresh, rate = [dict(g) for g in self.optimizer.param_groups], new.optimizer.get('lr', 1.)/old.optimizer.get('lr', 1.)
+    fresh = [dict(g) for g in self.optimizer.param_groups]
     try: self.optimizer.load_state_dict(state['optimizer'])
     except ValueError as e:
         raise CheckpointError(f"{self.resumed_from}: its optimiser holds other weights than are trained now: leave freeze and decay_all as they were, or begin anew with load_from ({e})") from None
     self.scheduler.load_state_dict(state['scheduler'])
     if old.optimizer == new.optimizer: return
+    if not (was := old.optimizer.get('lr', 1.)): raise CheckpointError(f"{self.resumed_from}: optimizer.lr was 0 and cannot change on the way; load_from begins anew with these weights")
+    rate = new.optimizer.get('lr', 1.)/was
     for group, asked in zip(self.optimizer.param_groups, fresh):
         group.update({k: v for k, v in asked.items() if k not in ('params', 'lr', 'initial_lr')} | {k: group[k]*rate for k in ('lr', 'initial_lr')})
     self.scheduler.base_lrs = [lr*rate for lr in self.scheduler.base_lrs]
@@ -303,13 +306,13 @@ def find_state(cfg)->tuple: # (path, state, list of what to say); path and state
     if cfg.load_from: said.append(f'load_from={cfg.load_from} is left aside: resume_from goes on with weights of its own')
     auto = source == 'auto'
     path = user_path(cfg.work_dirs if auto else source)
-    paths = [path] if path.is_file() else find_checkpoints(path)
+    paths = [path] if os.path.isfile(path) else find_checkpoints(path)
     damaged = []
     found, state = newest_checkpoint(paths, damaged.append)
     said += damaged
     if found is None and auto: said.append(f'resume_from=auto: nothing to go on from in {path}, so training begins anew')
     elif found is None:
-        older, _ = newest_checkpoint([p for p in find_checkpoints(path.parent) if p != path], lambda words: None) if path.is_file() else (None, None)
+        older, _ = newest_checkpoint([p for p in find_checkpoints(path.parent) if p != path], lambda words: None) if os.path.isfile(path) else (None, None)
         raise CheckpointError(f"resume_from={source}: {damaged[0].removesuffix('; trying the one before') if damaged else 'no checkpoint of a whole run there'}" + (f"; the newest that can be read is {older}" if older else ''))
     return found, state, said
 
@@ -545,7 +548,7 @@ def rescue(self:Runner, error):
     if gone and self.fabric.is_global_zero: work_dir.mkdir(parents=True)
     if self.began < self.complete == self.recorder.step and not isinstance(error, NonFiniteLoss):
         try: self.save_last()
-        except (ValueError, OSError) as e: self.log(f'{e}')
+        except Exception as e: self.log(f'last.ckpt could not be saved: {e}')     # the error at hand is the one that counts
     if (work_dir/'last.ckpt').exists(): self.log(f'an error ended training at step {self.recorder.step}; go on with resume_from={work_dir}')
     if 'DataLoader worker' in said: raise ChildProcessError(f"step {self.recorder.step}: a process that reads images died ({said.split('. ')[0]}); where memory is short, take fewer workers") from error
     if self.fabric.world_size > 1 and ('by peer' in said or 'NCCL' in said): raise ConnectionError(f"process {self.fabric.global_rank} lost another at step {self.recorder.step}, whose error is above or in its own output ({said[:200]})") from error

@@ -204,7 +204,7 @@ def bounds_problem(value,    # of one setting
     if 'least' not in meta: return ''
     low, high = meta['least'], meta['greatest']
     want = f'give a number from {_say(low)} to {_say(high)}'
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value): return want
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value: return want
     return '' if low <= value <= high else f'{want}; the nearest is {_say(low if value < low else high)}'
 
 def not_finite(tree, # dicts and lists
