@@ -155,7 +155,9 @@ def _understood(f, cfg, at):
 
 def _select(tree, key):
     "A value by its key with dots"
-    for k in key.split('.'): tree = tree[k]
+    for k in key.split('.'):
+        if not isinstance(tree, dict): raise ConfigError(f"{key}: {str(tree)[:60]!r} stands where this key's section should: write {key}=value")
+        tree = tree[k]
     return tree
 
 def check_values(cfg, # OmegaConf tree of `Config`

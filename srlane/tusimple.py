@@ -13,7 +13,7 @@ import numpy as np
 from itertools import chain
 from pathlib import Path
 from fastcore.basics import patch
-from .basics import user_path
+from .basics import one_line, user_path
 from .culane import read_text
 from .score import Score
 from .thickline import ragged
@@ -250,7 +250,7 @@ def _unlabelled(name, truth):
     "Why a prediction has no label"
     near = next((t for t in truth if t.endswith(f'/{name}') or name.endswith(f'/{t}')), None)
     hint = f'did you mean {near}? Names must be equal' if near else f'the first of them is {next(iter(truth))}'
-    return f'{name} is not among the {len(truth)} labelled images; {hint}'
+    return one_line(f'{name} is not among the {len(truth)} labelled images; {hint}')
 
 def eval_tusimple(pred_json,   # predictions: one JSON object per line with raw_file, lanes, run_time
                   label_json,  # labels: one JSON object per line with raw_file, lanes, h_samples; a path or a list of paths
