@@ -293,10 +293,10 @@ def take_best(self:Runner):
     "Take the best model so far into the folder of a resumed run"
     if self.best_step is None or self.resumed_from is None or (self.recorder.work_dir/'best.ckpt').exists(): return
     path = Path(self.resumed_from).with_name('best.ckpt')
-    try: best = load_checkpoint(path)
-    except CheckpointError as e: best = dict(step=None, why=e)
-    if isinstance(best, dict) and best.get('step', -1) == self.best_step: self.save('best.ckpt', best)
-    else: self.log(f'the best model so far (metric {self.metric:.4f}, step {self.best_step}) is not in {path}' + (f" ({best['why']})" if 'why' in best else ''))
+    try: best, why = load_checkpoint(path), ''
+    except CheckpointError as e: best, why = None, f' ({e})'
+    if isinstance(best, dict) and best.get('step') == self.best_step: self.save('best.ckpt', best)
+    else: self.log(f'the best model so far (metric {self.metric:.4f}, step {self.best_step}) is not in {path}{why}')
 
 # %% ../nbs/30_runner.ipynb #6807565d
 def find_state(cfg)->tuple: # (path, state, list of what to say); path and state are None where there is nothing to go on from

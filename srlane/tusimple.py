@@ -95,7 +95,7 @@ def image_figures(pred:list,        # per image a list of lanes, each a list of 
 # %% ../nbs/05e_tusimple.ipynb #c41f08e2
 def tusimple_f1(fp:float,  # share of false lanes, mean over the images
                 fn:float,  # share of missed lanes, mean over the images
-               )->float:   # 0…1; 0 where nothing is right
+               )->float:   # 0…1; 0 where nothing is right, over 1 with a negative fp
     "F1 of TuSimple's two rates"
     return 2*(1 - fp)*(1 - fn)/(2 - fp - fn) if fp < 1 and fn < 1 else 0.
 

@@ -377,8 +377,8 @@ def finite(c):
         if isinstance(v, float) and not math.isfinite(v): raise Broken(f'a configuration with {".".join(map(str, path))}={v}')
 
 def fits(score):
-    "A score is between 0 and 1"
-    if not 0 <= score.metric <= 1: raise Broken(f'a metric of {score.metric}')
+    "A score is between 0 and 1; TuSimple's F1 passes 1 where two labels share one prediction (its FP is then negative)"
+    if not 0 <= score.metric <= 1 and not min(r.get('fp') or 0 for r in score.records()) < 0: raise Broken(f'a metric of {score.metric}')
     str(score), score.records()
 
 def config_py(rng, case):
@@ -879,7 +879,7 @@ def complaints(message:str, named)->list: # of (what, detail)
     if '\n' in message.strip('\n'): out.append('several lines')
     if re.search(r'[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]', message): out.append('control characters')
     if len(message) > LONGEST: out.append(f'over {LONGEST} characters')
-    if not any(n and n in message for n in named): out.append('names no file, option or key')
+    if not any(n and (n in message or ' '.join(n.split()) in message) for n in named): out.append('names no file, option or key')
     return out
 
 def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
@@ -930,7 +930,8 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
         elif error is None: counts['result'] += 1
         elif isinstance(error, (ValueError, OSError)) and not isinstance(error, UnicodeError):
             counts['refused'] += 1
-            for c in complaints(str(error), named): add(step, f'message: {c}: {type(error).__name__} in {where}', f'{error}\n{trace}')
+            words = str(error) if group != 'commands' else ' '.join(str(error).split())     # srlane --debug raises it as it is
+            for c in complaints(words, named): add(step, f'message: {c}: {type(error).__name__} in {where}', f'{error}\n{trace}')
         else: add(step, f'{type(error).__name__} in {where}', trace)
         if again and trace: tracebacks.append(f'{step[:300]}\n{trace}')
         error = value = None
