@@ -13,8 +13,8 @@ def measure(folder, pairs, steps, batch_size):
     "In the kernel: (processor seconds of a step without, with; clock seconds of the Monitor's calls and of the steps with it; drawings)"
     os.chdir(folder)
     from srlane.config import load_config
-    from srlane.monitor import Monitor
-    from srlane.profile import train_batches
+    from srlane.look.monitor import Monitor
+    from srlane.look.profile import train_batches
     from srlane.runner import Runner
     from srlane.synth import make_culane
     make_culane('roads', n_train=4*batch_size, n_val=8, n_test=0, size=(820, 295), rain=0, progress=False)

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np, torch
 from srlane.config import load_config
 from srlane.models.detector import build_net
-from srlane.targets import network_lanes, lane_targets
+from srlane.data.targets import network_lanes, lane_targets
 
 def made_up_batch(geometry, strides, n, max_lanes, device):
     "`n` images of noise with three or four lanes each; the time does not depend on what is in the pictures"

@@ -45,8 +45,8 @@ def validate(args):
 # %% ../nbs/60_cli.ipynb #2c818d06
 def check(args):
     "Look for missing files, malformed labels, lanes that the network cannot represent"
-    from srlane.check import report_check
-    from srlane.score import assert_writable
+    from srlane.data.check import report_check
+    from srlane.metrics.score import assert_writable
     if args.report: assert_writable(args.report)
     if report_check(_config(args), args.report, args.decode): raise SystemExit(1)
 
@@ -91,7 +91,7 @@ def demo(args):
 def evaluate(args):
     "Score prediction files"
     from srlane.metrics import MEAN_IOUS, eval_culane, eval_tusimple
-    from srlane.score import assert_writable
+    from srlane.metrics.score import assert_writable
     outputs = [o for o in (args.json, args.csv) if o]
     if len({*outputs}) < len(outputs): raise ValueError(f'--json and --csv both name {args.json}')
     for o in outputs: assert_writable(o, [args.predictions, *args.labels, *filter(None, [getattr(args, 'list', None)])])

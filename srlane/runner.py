@@ -18,17 +18,17 @@ from fastcore.basics import patch
 from omegaconf import OmegaConf
 from . import __version__
 from .basics import free_memory, user_path
-from .callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce, announce_to_all
-from .checkpoint import CheckpointError, derived_buffers, find_checkpoints, keep_checkpoint, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
+from .training.callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce, announce_to_all
+from .training.checkpoint import CheckpointError, derived_buffers, find_checkpoints, keep_checkpoint, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
 from .config import check_values
-from .datasets import DataError, build_dataloader
-from .history import KeepTables
+from .data.datasets import DataError, build_dataloader
+from .training.history import KeepTables
 from .lane import Lane
-from .memory import judge_memory, run_need
+from .training.memory import judge_memory, run_need
 from .metrics import Score
 from .models.detector import build_net, split_batch
-from .optim import build_optimizer, build_scheduler
-from .recorder import build_recorder, progress
+from .training.optim import build_optimizer, build_scheduler
+from .training.recorder import build_recorder, progress
 
 # %% ../nbs/30_runner.ipynb #cfa66b2b
 def seed_everything(seed:int):
@@ -562,7 +562,7 @@ def train(self:Runner,
           view:str=None,         # 'widget', 'page', 'line' or 'none'; by what is there where None
          ):
     "Train for `total_iter` iterations, validating every `eval_ep` epochs and at the end, in view"
-    from srlane.monitor import Monitor
+    from srlane.look.monitor import Monitor
     monitor = next((c for c in self.callbacks if isinstance(c, Monitor)), None) or Monitor(self)
     return monitor.start(view) if background else monitor.run(view)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import yaml
+import notebooks
 from nbdev.config import get_config
 from nbdev.doclinks import _build_modidx, _nbpath2html
 from nbdev.quarto import refresh_quarto_yml
@@ -37,8 +38,8 @@ def process()->Path: # `_proc`: nbdev's notebooks for rendering, with `show_doc`
     refresh_quarto_yml()
     _build_modidx()
     proc = proc_nbs(n_workers=min(os.cpu_count(), 8))
-    for p in proc.glob('*.ipynb'):           # what stays from a notebook since renamed or removed
-        if not (nbs/p.name).exists(): p.unlink()
+    for p in proc.rglob('*.ipynb'):          # what stays from a notebook since renamed or removed
+        if not (nbs/p.relative_to(proc)).exists(): p.unlink()
     return proc
 
 def symbols()->dict: # `models.neck.html` -> {`srlane.models.neck.ChannelMapper.forward`: its anchor}, the public names alone
@@ -55,7 +56,7 @@ def relative(text:str,
             )->str:     # the same text, with links between pages relative and by the pages' names
     "Make nbdev's absolute links to the site relative; a link to a notebook loses the notebook's number"
     text = text.replace(site_url, up)
-    return re.sub(r'(?<=[("\s])(\d+[a-zA-Z0-9]*_[\w.]+)(?=\.ipynb)', lambda m: page_name(m[1] + '.ipynb')[:-len('.ipynb')], text)
+    return re.sub(r'(?<=[("\s/])(\d+[a-zA-Z0-9]*_[\w.]+)(?=\.ipynb)', lambda m: page_name(m[1] + '.ipynb')[:-len('.ipynb')], text)
 
 def anchored(md:str,       # what `show_doc` wrote
              hidden:list,  # anchors in the index that have no heading of their own
@@ -78,7 +79,7 @@ def stage(proc:Path, # nbdev's processed notebooks
         to = dest/src.relative_to(proc).with_name(page_name(src.name) if src.suffix == '.ipynb' else src.name)
         to.parent.mkdir(parents=True, exist_ok=True)
         if src.suffix == '.ipynb':
-            nb = staged(json.loads(src.read_text(encoding='utf-8')), index.get(to.with_suffix('.html').name, {}), '../'*(len(to.relative_to(dest).parts) - 1))
+            nb = staged(json.loads(src.read_text(encoding='utf-8')), index.get(to.with_suffix('.html').relative_to(dest).as_posix(), {}), '../'*(len(to.relative_to(dest).parts) - 1))
             to.write_text(json.dumps(nb), encoding='utf-8')
         elif src.name == '_quarto.yml': to.write_text(relative(src.read_text(encoding='utf-8')), encoding='utf-8')
         else: shutil.copy2(src, to)
@@ -195,11 +196,12 @@ def check_sidebar(config:Path=root/'_quarto.yml')->list:
             elif 'contents' in o: yield from hrefs(o['contents'])
             else: yield o['href']
     listed = [h for h in hrefs(yaml.safe_load(config.read_text(encoding='utf-8'))['website']['sidebar']['contents'])]
-    modules = ['index.ipynb'] + sorted(p.name for p in nbs.glob('*.ipynb') if p.name[0] not in '_.' and p.name != 'index.ipynb')
-    here = modules + [f'{d}/{p.name}' for d in ('tutorials', 'reference') for p in (nbs/d).glob('*.ipynb')]
+    here = [p.relative_to(nbs).as_posix() for p in notebooks.notebooks()]
     out  = [f'_quarto.yml: the sidebar has {h}, which is not in nbs/' for h in listed if h not in here]
     out += [f'_quarto.yml: the sidebar lacks {h}' for h in here if h not in listed]
-    if not out and listed[:len(modules)] != modules: out.append('_quarto.yml: the sidebar is not in reading order')
+    for folder in dict.fromkeys(h.rpartition('/')[0] for h in here):       # a package reads from its index on; tutorials have an order of their own
+        of = lambda hs: [h for h in hs if h.rpartition('/')[0] == folder]
+        if not out and folder not in ('tutorials', 'reference') and of(listed) != sorted(of(here), key=lambda h: (not h.endswith('index.ipynb'), h)): out.append(f'_quarto.yml: the sidebar does not have {folder or "nbs"}/ in reading order')
     return out
 
 def check(site:Path=cfg.doc_path)->dict: # what was checked -> problems

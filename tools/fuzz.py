@@ -401,7 +401,8 @@ def config_py(rng, case):
 def config_yaml(rng, case):
     "YAML files"
     import yaml
-    presets = Path(sys.modules['srlane.config'].__file__).parent/'configs'
+    import srlane
+    presets = Path(srlane.__file__).parent/'configs'
     texts = {p.name: p.read_text() for p in presets.glob('*.yaml')}
     name = rng.choice(['demo.yaml', 'culane_r18.yaml', 'tusimple_r18.yaml'])
     texts['conf.yaml'] = texts[name]
@@ -457,10 +458,10 @@ def overrides(rng, case):
         c = load_config('small.yaml', *given)
         finite(c)
         from srlane.models.detector import build_net
-        from srlane.transforms import build_augmentation
+        from srlane.data.transforms import build_augmentation
         build_augmentation(c.augment, (c.img_w, c.img_h))
         if whole:
-            from srlane.optim import build_optimizer, build_scheduler
+            from srlane.training.optim import build_optimizer, build_scheduler
             build_scheduler(c, build_optimizer(c, build_net(c)))
     whole = rng.random() < .2
     named = {w for o in given for w in re.split(r'[=.]', o)[:3] if w.strip()} | {repr(o)[1:20] for o in given} | {'override', 'small.yaml', 'augment'} | set(keys)
@@ -468,9 +469,9 @@ def overrides(rng, case):
 
 def culane_steps(rng, case, pred='pred'):
     "What is done with a CULane tree"
-    from srlane.check import check_dataset
-    from srlane.culane import eval_culane
-    from srlane.datasets import build_dataset
+    from srlane.data.check import check_dataset
+    from srlane.metrics.culane import eval_culane
+    from srlane.data.datasets import build_dataset
     from srlane.lane import Lane
     c = copy.deepcopy(cfg)
     c.skip_bad, c.decode_reduced = rng.random() < .3, rng.random() < .3
@@ -503,7 +504,7 @@ def culane_text(rng, case):
 def culane_pred(rng, case):
     "CULane predictions, as text or as one JSON"
     case.fill('data', 'pred')
-    from srlane.culane import eval_culane
+    from srlane.metrics.culane import eval_culane
     if rng.random() < .6:
         name = rng.choice(labels_of(case, 'pred'))
         case.put(name, encode(rng, mutate_text(rng, case.text(name) or '10 50 20 40 30 30\n', LABEL)))
@@ -532,10 +533,10 @@ def tusimple_lines(rng, text:str)->bytes:
 def tusimple_label(rng, case):
     "TuSimple labels"
     case.fill('tus', 'tus_pred.json')
-    from srlane.check import check_dataset
-    from srlane.datasets import build_dataset
+    from srlane.data.check import check_dataset
+    from srlane.data.datasets import build_dataset
     from srlane.lane import Lane
-    from srlane.tusimple import eval_tusimple
+    from srlane.metrics.tusimple import eval_tusimple
     name = rng.choice(['tus/label_data_0313.json', 'tus/label_data_0531.json', 'tus/test_label.json', 'tus/test_label.json'])
     case.put(name, tusimple_lines(rng, case.text(name)))
     c = copy.deepcopy(cfg)
@@ -555,7 +556,7 @@ def tusimple_label(rng, case):
 
 def tusimple_pred(rng, case):
     "TuSimple predictions"
-    from srlane.tusimple import eval_tusimple
+    from srlane.metrics.tusimple import eval_tusimple
     case.fill('tus_pred.json'); case.put('labels.json', case.base['tus/test_label.json'])
     case.put('tus_pred.json', tusimple_lines(rng, case.text('tus_pred.json')))
     return ['.json'], [('eval', lambda: fits(eval_tusimple('tus_pred.json', 'labels.json')))]
@@ -584,7 +585,7 @@ def lists(rng, case):
     if rng.random() < .3:      # images and labels at strange places within the data
         for n in rng.sample(['with blank.jpg', 'é.jpg', 'x.jpg', '-', 'a..jpg', '.jpg', '0'], 3):
             case.put(f'data/{n}', case.base['above.jpg']); case.put(f'data/{os.path.splitext(n)[0]}.lines.txt', '10 50 20 40 30 30\n')
-    from srlane.culane import eval_culane
+    from srlane.metrics.culane import eval_culane
     listed = name.split('/', 1)[1]
     return [os.path.basename(name), 'list', ' (data', '/data', 'data/', 'pred/'], culane_steps(rng, case) + [('eval --list', lambda: fits(eval_culane('pred', 'data', list='data/' + listed, progress=False)))]
 
@@ -679,7 +680,7 @@ def odd_checkpoint(rng, case)->bytes:
 
 def checkpoints(rng, case):
     "checkpoints"
-    from srlane.checkpoint import load_weights
+    from srlane.training.checkpoint import load_weights
     from srlane.models.detector import build_net
     from srlane.runner import find_state
     case.put('ck/odd.ckpt', odd_checkpoint(rng, case))

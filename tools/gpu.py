@@ -47,7 +47,7 @@ if missing := [k for k, v in found.items() if v is None and k != 'triton']:
 
 import numpy as np, torch
 import lightning.fabric.loggers, torch.utils.tensorboard, matplotlib.figure         # once here instead of in every process
-import srlane.monitor, srlane.profile
+import srlane.look.monitor, srlane.look.profile
 import stress
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
@@ -55,8 +55,8 @@ from rule import eval_images, rule_weights, train_images
 from runner_overhead import Batches
 from step import made_up_batch, timed
 from stress import Noise, Tell, child, finish, make_roads, newest, same, settings, until
-from srlane.callbacks import EMA, Callback
-from srlane.checkpoint import load_checkpoint
+from srlane.training.callbacks import EMA, Callback
+from srlane.training.checkpoint import load_checkpoint
 from srlane.config import load_config
 from srlane.models.detector import build_net
 from srlane.runner import Runner, build_precision, launch
@@ -325,7 +325,7 @@ def no_waiting(r, where):
         finally: torch.cuda.set_sync_debug_mode('default')
     more = dict(ema=.9, log_interval=1000, precision='16-mixed' if where.cuda else '32-true')
     runner = runner_of(where.settings('no_waiting', **constant, **more), [Losses()])
-    srlane.monitor.Monitor(runner, 'none')
+    srlane.look.monitor.Monitor(runner, 'none')
     for c in runner.callbacks:
         if isinstance(c, EMA): c.before_train(runner)
     steps, batch = (4 if where.cuda else 1), noise_batch(runner, 4)
@@ -598,13 +598,13 @@ def monitor(r, where):
     "The Monitor's copies do not wait for the device, and bring over what was computed"
     if where.cuda:
         a = torch.full((1,), 2., device='cuda')
-        srlane.monitor.begin_copy([a])                            # whatever is made at the first time
+        srlane.look.monitor.begin_copy([a])                            # whatever is made at the first time
         torch.cuda.synchronize()
         torch.cuda.set_sync_debug_mode('error')
         try:
             torch.cuda._sleep(int(1e9))                           # about half a second of the device's time
             start = time.monotonic()
-            host, done = srlane.monitor.begin_copy([a*3, a + 1])
+            host, done = srlane.look.monitor.begin_copy([a*3, a + 1])
             took, early = time.monotonic() - start, done.query()
         finally: torch.cuda.set_sync_debug_mode('default')
         done.synchronize()
@@ -616,7 +616,7 @@ def monitor(r, where):
         losses.values.clear()
         name = f'monitor{background}'
         runner = runner_of(where.settings(name, total_iter=n, precision='16-mixed' if where.cuda else '32-true', max_bad_steps=0), [losses])
-        m = srlane.monitor.Monitor(runner, 'none')
+        m = srlane.look.monitor.Monitor(runner, 'none')
         if background: m.start().wait(40)
         else: m.run()
         seen = list(m.history.losses['loss'])
@@ -699,7 +699,7 @@ def validation(r, where):
     start = time.perf_counter()
     runner.validate()
     r['images'], r['images a second'] = n, round(n/(time.perf_counter() - start), 1)
-    p = srlane.profile.profile_step(runner, steps=8 if where.cuda else 1, warm_up=3 if where.cuda else 0)
+    p = srlane.look.profile.profile_step(runner, steps=8 if where.cuda else 1, warm_up=3 if where.cuda else 0)
     r['ms'] = {k: round(1e3*v, 2) for k, v in p.seconds.items()}
     if where.cuda: r['GiB'] = round(torch.cuda.max_memory_allocated()/2**30, 3)
 

@@ -11,13 +11,15 @@ from pathlib import Path
 root = Path(__file__).resolve().parent.parent
 max_bytes = 600_000  # of a notebook with its pictures
 
-def notebooks(names=())->list: # paths of the notebooks named (`30_runner`, `nbs/30_runner.ipynb`), or of all, in reading order
+def notebooks(names=())->list: # paths of the notebooks named (`30_runner`, `metrics/index`, `nbs/30_runner.ipynb`), or of all, in reading order
     "The notebooks of the project"
     every = sorted(p for p in (root/'nbs').rglob('*.ipynb') if not re.search(r'[/\\][._]', str(p.relative_to(root))))
     if not names: return every
-    found = [p for p in every if p.stem in {Path(n).stem if n.endswith('.ipynb') else n for n in names}]
-    if len(found) < len(names): raise SystemExit(f'{len(names)} notebooks named, {len(found)} found; there are {", ".join(p.stem for p in every)}')
-    return found
+    asked = {n.removesuffix('.ipynb').rpartition('nbs/')[2] for n in names}
+    called = lambda p: {p.stem, p.relative_to(root/'nbs').with_suffix('').as_posix()} & asked
+    if unknown := asked.difference(*map(called, every)):
+        raise SystemExit(f'no notebook {", ".join(sorted(unknown))}; there are {", ".join(p.relative_to(root/"nbs").with_suffix("").as_posix() for p in every)}')
+    return [p for p in every if called(p)]
 
 # --- Running
 

@@ -14,8 +14,8 @@ for k in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'): os.environ.setdefault(k, '1')
 os.environ['TQDM_DISABLE'] = '1'
 import numpy as np, torch
 from srlane import cli
-from srlane.callbacks import Callback
-from srlane.checkpoint import CheckpointError, load_checkpoint
+from srlane.training.callbacks import Callback
+from srlane.training.checkpoint import CheckpointError, load_checkpoint
 from srlane.config import load_config
 from srlane.runner import Runner
 from srlane.synth import make_culane
@@ -533,7 +533,7 @@ def goes_on():
 """
 
 in_foreground = """
-from srlane.callbacks import Callback
+from srlane.training.callbacks import Callback
 class At(Callback):
     def before_step(self, runner, batch):
         if runner.recorder.step == 3: print('three steps', flush=True)
