@@ -8,7 +8,8 @@ __all__ = ['views', 'as_text', 'result_bundle', 'View', 'LogTail', 'LineView', '
 # %% ../../nbs/look/04_views.ipynb #a221863f
 import base64, html, logging, sys
 import cv2, numpy as np
-from ..training.history import clock, memory_used
+from ..basics import clock
+from ..training.history import memory_used
 from .pictures import hex_color
 from .html import Picture, picture_tag
 from .curves import charts, history_picture, newest_table, panels
@@ -30,10 +31,10 @@ def _span(text, what=''): return f'<span{what and f" data-srlane={what}"}>{html.
 
 def status_html(m)->str:
     "Where the run is, and what its time and memory go to"
-    h, rec, device = m.history, m.runner.recorder, m.runner.fabric.device
-    done, metrics, (data, batch) = rec.step/max(1, rec.total_iter), h.f1()[1], h.seconds_a_step()
-    out = _row(f'<b data-srlane="status">{m.status}</b>', _span(f'step {rec.step} of {max(1, rec.total_iter)}', 'step'),
-               _bar(done, 'blue', f'{100*done:.0f} per cent done'), _span(f'epoch {rec.epoch}'), _span(f'{clock(h.left())} left'),
+    h, state, device, total = m.history, m.runner.state, m.runner.fabric.device, max(1, m.history.total_iter)
+    done, metrics, (data, batch) = state.step/total, h.f1()[1], h.seconds_a_step()
+    out = _row(f'<b data-srlane="status">{m.status}</b>', _span(f'step {state.step} of {total}', 'step'),
+               _bar(done, 'blue', f'{100*done:.0f} per cent done'), _span(f'epoch {state.epoch}'), _span(f'{clock(h.left())} left'),
                _span(f'best metric {max(metrics):.4f}') if metrics else '')
     if batch > 0:
         out += _row(_span(f'{batch:.3f} s a step'), _span(f'{100*data/batch:.0f} % waiting for data'),
@@ -84,20 +85,29 @@ class View:
     def close(self, m): "The run is over: leave its picture"
     def show_result(self, m): "Show the picture in the cell at hand, which has waited for the end"
 
+# %% ../../nbs/look/04_views.ipynb #b7aa070f
 class LogTail(logging.Handler):
-    "Hands the lines of a log to a function"
-    def __init__(self, write_line):
+    "A log's lines go to a function in place of the screen; files get them as before"
+    def __init__(self, write_line, logger):
         super().__init__()
-        self.write_line = write_line
+        self.write_line, self.logger = write_line, logger
+        self.screens = [o for o in logger.handlers if type(o) is logging.StreamHandler]
         self.setFormatter(logging.Formatter('%(asctime)s  %(message)s', '%H:%M:%S'))
+        for o in self.screens: logger.removeHandler(o)
+        logger.addHandler(self)
+
     def emit(self, record): self.write_line(self.format(record))
+    def restore(self):
+        "Let the log go where it went before"
+        self.logger.removeHandler(self)
+        for o in self.screens: self.logger.addHandler(o)
 
 # %% ../../nbs/look/04_views.ipynb #b066944b
 class LineView(View):
     "A line with a bar, where somebody can see it"
     def __init__(self, m, buttons):
         from tqdm import tqdm
-        self.bar = tqdm(total=m.runner.cfg.total_iter, initial=m.runner.recorder.step, desc='Train', unit='step', disable=None, leave=False)
+        self.bar = tqdm(total=m.history.total_iter, initial=m.runner.state.step, desc='Train', unit='step', disable=None, leave=False)
         if not self.bar.disable: self.write_line = self.bar.write      # above the bar
 
     def text(self, m)->str:
@@ -107,7 +117,7 @@ class LineView(View):
         return ', '.join(found + [m.status]*(m.status != 'training'))
 
     def update(self, m):
-        self.bar.n = m.runner.recorder.step
+        self.bar.n = m.runner.state.step
         if not self.bar.disable: self.bar.set_postfix_str(self.text(m))
 
     def close(self, m): self.bar.close()
@@ -162,7 +172,8 @@ class WidgetView(PageView):
     def __init__(self, m, buttons):
         import ipywidgets as w
         self.shown = [w.HTML() for _ in parts]
-        self.hold = self.button(m, 'Pause', 'pause', 'Hold the run after this step, or go on', lambda: 'resume' if m.commands.paused else 'pause')
+        self.hold = self.button(m, 'Pause', 'pause', 'Hold the run after this step, or go on',
+                                lambda: 'resume' if m.commands.paused else 'pause')
         self.buttons = [self.button(m, 'Stop', 'stop', 'End after this step, with everything saved', lambda: 'stop')]
         if m.runner.fabric.world_size == 1:
             self.buttons += [self.hold, self.button(m, 'Validate', 'check', 'Validate after this step', lambda: 'validate'),
@@ -193,7 +204,7 @@ class WidgetView(PageView):
             if box.value != text: box.value = text
         name, icon = ('Resume', 'play') if m.commands.paused else ('Pause', 'pause')
         if self.hold.description != name: self.hold.description, self.hold.icon = name, icon
-        for b in self.buttons: b.disabled = bool(m.runner.stopping)
+        for b in self.buttons: b.disabled = bool(m.runner.stop_reason)
 
     def close(self, m):
         import ipywidgets as w

@@ -18,7 +18,7 @@ class Callback:
     "Does something at events of a run; every method gets the `Runner`"
     def before_train(self, runner): "The training images are at hand, no step has been taken yet"
     def before_step(self, runner, batch): "A batch has arrived; `runner.state.step` is still that of the step before"
-    def before_update(self, runner, batch, output): "Gradients are there, the weights have not changed; `SkipUpdate` raised here keeps them as they are"
+    def before_update(self, runner, batch, output): "Gradients are there, weights are as before; `SkipUpdate` keeps them so"
     def after_step(self, runner, batch, output): "The step is over; `output` is what the network returned"
     def poll(self, runner): "Training is paused; called several times a second"
     def before_validate(self, runner): "The network is about to be put into evaluation mode"
@@ -141,7 +141,8 @@ class GuardLoss(Callback):
 class EMA(Callback):
     "Keeps a moving average of the weights, and puts it in the network's place while validating"
     def __init__(self, decay=.999): # share of the old average that a step keeps
-        self.decay, self.average, self.raw, self.depth = decay, None, None, 0   # depth: validations within validations, as callbacks may ask for
+        self.decay, self.average, self.raw = decay, None, None
+        self.depth = 0                         # validations within validations, as callbacks may ask for
 
     def state(self): return self.average
     def load_state(self, state): self.average = state
@@ -203,7 +204,7 @@ class CheckpointCallback(Callback):
         if due(self.keep_interval) and runner.recorder.rank == 0:
             keep_checkpoint(runner.recorder.work_dir/'last.ckpt', f'step_{step:07d}.ckpt')
 
-# %% ../../nbs/training/06_callbacks.ipynb #fbd1520e
+# %% ../../nbs/training/06_callbacks.ipynb #7510c806
 def own_callbacks(cfg)->list: # of `Callback`
     "The callbacks that a configuration asks for"
     average = [EMA(cfg.ema)] if cfg.ema else []
