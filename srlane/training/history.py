@@ -26,8 +26,9 @@ class History:
                  name:str='',         # of the run
                 ):
         self.total_iter, self.name = total_iter, name
-        self.steps, self.losses, self.validations, self.picture = array('q'), {}, [], None   # validations: dicts as `validation_row` makes them
-        self.rates = {k: array('d') for k in ('lr', 'data_time', 'batch_time')}              # seconds of a step: waiting for data, all of it
+        self.steps, self.losses, self.picture = array('q'), {}, None
+        self.rates = {k: array('d') for k in ('lr', 'data_time', 'batch_time')}   # seconds of a step: waiting for data, all of it
+        self.validations = []                        # dicts as `validation_row` makes them
         self.logged = []                             # what was written to metrics.csv: dicts of `step` and other numbers
         self._waiting, self._fetching = deque(), threading.Lock()
 
@@ -54,7 +55,7 @@ class History:
         for k, column in self.losses.items(): column.append(losses.get(k, math.nan))
         for k, v in rates.items(): self.rates[k].append(v)
 
-# %% ../../nbs/training/04_history.ipynb #b1736dd6
+# %% ../../nbs/training/04_history.ipynb #26e8adb1
 @patch
 def fetch(self:History,
           wait=False # for the device; else only what has arrived
@@ -110,8 +111,8 @@ def _plain(v): # int, float, str or None
 
 def validation_row(step:int, score:Score, split='val', memory:int=0)->dict: # `step`, `split`, `metric`, `header`, `rows`, `notes`, `memory`
     "A validation as plain values"
-    return dict(step=step, split=split, metric=score.metric, header=list(score.header), rows=[[_plain(v) for v in row] for row in score.rows],
-                notes=list(score.notes), memory=memory)
+    return dict(step=step, split=split, metric=score.metric, header=list(score.header),
+                rows=[[_plain(v) for v in row] for row in score.rows], notes=list(score.notes), memory=memory)
 
 @patch
 def add_validation(self:History, row:dict): # as `validation_row` makes it
@@ -163,7 +164,7 @@ def __str__(self:History):
 @patch
 def __repr__(self:History): return f"History({self.name or 'without a name'}: {self})"
 
-# %% ../../nbs/training/04_history.ipynb #16dba622
+# %% ../../nbs/training/04_history.ipynb #c40a5abe
 @patch
 def state(self:History)->dict:
     "What a checkpoint keeps of the history"
@@ -193,7 +194,8 @@ def _take_rows(self:History, rows): # dicts with `step`, and `train/…` or `val
         known = {(o['split'], o['step']) for o in self.validations}
         for split in ('val', 'test'):
             if f'{split}/metric' not in row or (split, int(row['step'])) in known: continue
-            self.add_validation(dict(step=int(row['step']), split=split, metric=row[f'{split}/metric'], header=[], rows=[], notes=[], memory=0))
+            untabled = dict(metric=row[f'{split}/metric'], header=[], rows=[], notes=[], memory=0)
+            self.add_validation(dict(step=int(row['step']), split=split, **untabled))
 
 # %% ../../nbs/training/04_history.ipynb #ec272f4d
 tables_name, picture_name = 'validations.json', 'predictions.jpg'   # files of a run's folder

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['seed_everything', 'random_state', 'set_random_state', 'TrainState', 'find_state', 'changes', 'load_schedule']
 
-# %% ../../nbs/training/03_state.ipynb #c033b7f7
+# %% ../../nbs/training/03_state.ipynb #3ebf4796
 import os, random
 from dataclasses import asdict, dataclass
 import numpy as np, torch
@@ -36,7 +36,7 @@ def set_random_state(state:dict): # as from `random_state`
     name, words, *rest = state['numpy']
     np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
 
-# %% ../../nbs/training/03_state.ipynb #e9b31f9b
+# %% ../../nbs/training/03_state.ipynb #27ac08cf
 @dataclass
 class TrainState:
     "Where a run is; saved and restored whole"
@@ -63,12 +63,13 @@ def find_state(cfg)->tuple: # (path, state, list of notes for the log); path and
     is_file = os.path.isfile(path)
     found, state = newest_checkpoint([path] if is_file else find_checkpoints(path), damaged.append)
     if found is not None: return found, _upgrade(state), notes + damaged
-    if source == 'auto': return None, None, notes + damaged + [f'resume_from=auto: nothing to resume in {path}, so training starts from scratch']
+    if source == 'auto':
+        return None, None, notes + damaged + [f'resume_from=auto: nothing to resume in {path}, so training starts from scratch']
     why = damaged[0].removesuffix('; trying the one before') if damaged else 'no checkpoint of a whole run there'
     older, _ = newest_checkpoint([p for p in find_checkpoints(path.parent) if p != path], lambda words: None) if is_file else (None, None)
     raise CheckpointError(f'resume_from={source}: {why}' + (f'; the newest that can be read is {older}' if older else ''))
 
-# %% ../../nbs/training/03_state.ipynb #222c4f71
+# %% ../../nbs/training/03_state.ipynb #8ed1fa22
 def _upgrade(state:dict)->dict:
     "A checkpoint of version 0.1 in today's form; others as they are"
     if 'seen' not in state: return state
@@ -80,7 +81,7 @@ def _upgrade(state:dict)->dict:
     kept = {k: v for k, v in state.items() if k not in ('seen', 'metric', 'best_step', 'validated_step')}
     return kept | dict(state=at, recorder=recorder, callbacks=callbacks)
 
-# %% ../../nbs/training/03_state.ipynb #abcc28d9
+# %% ../../nbs/training/03_state.ipynb #933ac86a
 def changes(old, new, prefix='')->list: # of 'key: old → new'
     "Settings that differ between two configurations"
     out = []
@@ -90,7 +91,7 @@ def changes(old, new, prefix='')->list: # of 'key: old → new'
         elif a != b and k != 'resume_from': out.append(f'{prefix}{k}: {a} → {b}')
     return out
 
-# %% ../../nbs/training/03_state.ipynb #25db500d
+# %% ../../nbs/training/03_state.ipynb #f8576162
 def load_schedule(optimizer, scheduler,
                   state:dict,     # a checkpoint's `optimizer` and `scheduler`
                   old, new,       # configurations: of the checkpoint, and now
@@ -103,13 +104,14 @@ def load_schedule(optimizer, scheduler,
     configured = [dict(g) for g in optimizer.param_groups]
     try: optimizer.load_state_dict(state['optimizer'])
     except ValueError as e:
-        raise CheckpointError(f'{source}: its optimizer holds other weights than are trained now: leave freeze and decay_all as they were, '
-                              f'or start from scratch with load_from ({e})') from None
+        raise CheckpointError(f'{source}: its optimizer holds other weights than are trained now: leave freeze and decay_all as they '
+                              f'were, or start from scratch with load_from ({e})') from None
     scheduler.load_state_dict(state['scheduler'])
     if old.optimizer == new.optimizer: return
     if not (was := old.optimizer.get('lr', 1.)):
         raise CheckpointError(f'{source}: optimizer.lr was 0 and cannot change on the way; load_from starts from scratch with these weights')
     rate = new.optimizer.get('lr', 1.)/was
     for group, asked in zip(optimizer.param_groups, configured):
-        group.update({k: v for k, v in asked.items() if k not in ('params', 'lr', 'initial_lr')} | {k: group[k]*rate for k in ('lr', 'initial_lr')})
+        others = {k: v for k, v in asked.items() if k not in ('params', 'lr', 'initial_lr')}
+        group.update(others | {k: group[k]*rate for k in ('lr', 'initial_lr')})
     scheduler.base_lrs = [lr*rate for lr in scheduler.base_lrs]
