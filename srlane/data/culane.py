@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CULANE_LISTS', 'culane_list', 'list_lines', 'culane_categories', 'culane_lanes', 'culane_annotation',
-           'culane_rounded', 'culane_text', 'inspect_culane', 'ListLine', 'inspect_list']
+           'culane_rounded', 'culane_text', 'inspect_culane', 'inspect_list']
 
 # %% ../../nbs/data/04_culane.ipynb #ac24a86e
 import os, re
@@ -85,7 +85,7 @@ def _points(words):
     "The points that a line of a label gives, or a `ValueError` that says why not"
     def number(w):
         try: return float(w if _numeric.fullmatch(w) else 'x')
-        except ValueError: raise ValueError(f"{w[:20]!r} is no number; a line must be 'x y x y …'") from None
+        except ValueError: raise ValueError(f"{w[:20]!r} is not a number; a line must be 'x y x y …'") from None
     if len(words) % 2: raise ValueError(f"{len(words)} numbers, so the last point has no y; a line must be 'x y x y …'")
     return np.array([number(w) for w in words]).reshape(-1, 2)
 
@@ -116,7 +116,7 @@ def inspect_culane(label, # path
 # %% ../../nbs/data/04_culane.ipynb #a0c1e043
 _list_bytes = 100_000_000   # more is no list of images
 
-class ListLine(NamedTuple):
+class _ListLine(NamedTuple):
     "An image that a list names"
     name:str    # relative to the data, with slashes
     flags:tuple # of 0 and 1: the lanes that are there; () where the list does not say
@@ -130,7 +130,7 @@ def _list_flags(line:str)->tuple: # of 0 and 1
 
 def inspect_list(path,   # of a list
                  root='', # of the data
-                )->tuple: # list of `ListLine`; list of (kind, words, where)
+                )->tuple: # list of `_ListLine`; list of (kind, words, where)
     "A list as it is written, and its faults"
     with open_file(path) as f: data = f.read(_list_bytes + 1)
     if len(data) > _list_bytes: raise ValueError(f'{path}: more than {_list_bytes/1e6:.0f} MB, so it is no list of images')
@@ -151,5 +151,5 @@ def inspect_list(path,   # of a list
             odd.append(('leads out of data_root', str(e), where))
             continue
         if clean != line.split()[0].lstrip('/'): odd.append(('unusual name', f'{line[:80]!r} is read as {clean}', where))
-        lines.append(ListLine(clean, _list_flags(line), where))
+        lines.append(_ListLine(clean, _list_flags(line), where))
     return lines, odd

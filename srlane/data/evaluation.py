@@ -17,14 +17,14 @@ from .files import DataError
 from .tusimple import tusimple_line
 from ..metrics import Score, culane_score, tusimple_score
 
-# %% ../../nbs/data/09_evaluation.ipynb #e1299f39
+# %% ../../nbs/data/09_evaluation.ipynb #a058e98b
 log = logging.getLogger(__name__)
 
 def by_index(dataset:LaneDataset,
              found, # list over images of lists of `Lane`, or dict of image index to list of `Lane`
             )->dict: # image index → list of `Lane`
     "Predictions by index, complete or, with `skip_bad`, less the images that could not be read"
-    if dataset.train: raise ValueError(f"{dataset} was built for training; the metric needs the split as build_dataset(…, is_train=False) gives it")
+    if dataset.train: raise ValueError(f"{dataset} was built for training; the metric needs it from build_dataset(…, is_train=False)")
     if not isinstance(found, Mapping):
         if len(found) != len(dataset): raise ValueError(f"{len(found):,} predictions for {len(dataset):,} images of {dataset}")
         found = dict(enumerate(found))

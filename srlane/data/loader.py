@@ -55,7 +55,7 @@ class EpochSampler(Sampler):
 
 # %% ../../nbs/data/08_loader.ipynb #f03eb24b
 def collate(samples, # list of samples
-           )->dict: # `img` (B, 3, H, W) uint8, `meta` list; `gt_lane` (B, max_lanes, 4+P), and `gt_angle`, `gt_seg`: lists over strides of (B, h, w)
+           )->dict: # `img` (B, 3, H, W) uint8, `meta` list; `gt_lane` (B, max_lanes, 4+P); `gt_angle`, `gt_seg`: (B, h, w) per stride
     "Samples as a batch"
     levels = {k: [torch.stack(o) for o in zip(*(s[k] for s in samples))] for k in ('gt_angle', 'gt_seg') if k in samples[0]}
     whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'gt_lane') if k in samples[0]}
