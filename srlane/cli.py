@@ -45,7 +45,7 @@ def validate(args):
 # %% ../nbs/60_cli.ipynb #2c818d06
 def check(args):
     "Look for missing files, malformed labels, lanes that the network cannot represent"
-    from srlane.data.check import report_check
+    from srlane.look.report import report_check
     from srlane.metrics.score import assert_writable
     if args.report: assert_writable(args.report)
     if report_check(_config(args), args.report, args.decode): raise SystemExit(1)

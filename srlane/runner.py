@@ -16,7 +16,10 @@ from omegaconf import OmegaConf
 from . import __version__
 from .basics import progress
 from .config import check_values
-from .data.datasets import DataError, build_dataloader
+from .data.evaluation import evaluate
+from .data.files import DataError
+from .data.loader import build_dataloader
+from .look.predictions import draw_predictions
 from .metrics import Score
 from .models.infer import infer
 from .training.callbacks import CheckpointCallback, NonFiniteLoss, SkipUpdate, by_name, call_event, own_callbacks
@@ -190,8 +193,8 @@ def score(self:Runner,
     "The dataset's metric, computed by the first process and told to the others"
     score = None
     if self.fabric.is_global_zero:
-        if self.cfg.view: dataset.view(list(found.values()), [dataset.meta(i, dataset.geometry) for i in found], self.recorder.work_dir/'visualization')
-        score = dataset.evaluate(found, self.recorder.work_dir)
+        if self.cfg.view: draw_predictions(dataset, found, self.recorder.work_dir/'visualization')
+        score = evaluate(dataset, found, self.recorder.work_dir)
     return self.fabric.broadcast(score)
 
 # %% ../nbs/30_runner.ipynb #71ad6370

@@ -56,10 +56,11 @@ def lane_targets(lanes, # list of (n, 2) as from `network_lanes`
                  geometry:ImageGeometry,
                  max_lanes:int=4,     # lanes that have a row; the others still mark the maps
                  strides=(8, 16, 32), # pixels per cell of each map
+                 seg:bool=True,       # gt_seg too
                 )->dict: # gt_lane (max_lanes, 4 + P) float32; gt_angle and gt_seg, one (h, w) per stride
     "All training targets of an image"
     angles, segs = zip(*(angle_map(lanes, geometry, s) for s in strides))
-    return dict(gt_lane=lane_rows(lanes, geometry, max_lanes), gt_angle=list(angles), gt_seg=list(segs))
+    return dict(gt_lane=lane_rows(lanes, geometry, max_lanes), gt_angle=list(angles)) | (dict(gt_seg=list(segs)) if seg else {})
 
 # %% ../../nbs/data/01_targets.ipynb #6597b677
 def left_out(lanes, # list of (n, 2) x, y in pixels of the original image

@@ -12,8 +12,8 @@ import cv2, numpy as np
 from fastcore.basics import patch
 from ..basics import frontend
 from ..models.infer import infer
-from ..data.datasets import collate
-from ..data.transforms import read_image
+from ..data.images import read_image
+from ..data.loader import collate
 from ..training.callbacks import Callback, call_event
 from ..training.history import picture_name
 from ..training.state import random_state, set_random_state
