@@ -170,7 +170,8 @@ def stack(panels,
     out = [svg_panel(p, steps, left, right, i*height, (i + 1)*height - 6) for i, p in enumerate(panels)]
     if steps:
         X = Frame(steps, (0, 1), left, right, 0, 1).X
-        out += [_text(4, whole - 8, 'step', 'opacity=".7"')] + [_text(min(X(v), right - 8), whole - 8, tick_text(v), 'text-anchor="middle"') for v in ticks(*steps, whole=True)]
+        numbers = [_text(min(X(v), right - 8), whole - 8, tick_text(v), 'text-anchor="middle"') for v in ticks(*steps, whole=True)]
+        out += [_text(4, whole - 8, 'step', 'opacity=".7"'), *numbers]
     alt = html.escape('. '.join(map(describe, panels)))
     size = f'flex:1 1 {width - 20}px;max-width:{width*1.5:.0f}px;min-width:0'
     return (f'<svg viewBox="0 0 {width} {whole}" role="img" aria-label="{alt}" style="{size}" font-size="11" '

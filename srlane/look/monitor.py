@@ -31,7 +31,7 @@ def predictions(runner,        # its network is put into evaluation mode
     dataset = runner.loader('val').dataset
     runner.network.eval()
     batch = runner.fabric.to_device(collate([dataset[i] for i in indices]))
-    with runner.fabric.autocast(): (_, _, found), = infer(runner.network, [batch])
+    (_, _, found), = infer(runner.network, [batch], runner.infer_forward)
     columns = []
     for lanes, meta in zip(found, batch['meta']):
         img = read_image(meta['path'])[..., ::-1]
