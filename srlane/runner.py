@@ -21,15 +21,15 @@ from .data.files import DataError
 from .data.loader import build_dataloader
 from .look.predictions import draw_predictions
 from .metrics import Score
-from .models.infer import infer
-from .training.callbacks import CheckpointCallback, NonFiniteLoss, SkipUpdate, by_name, call_event, own_callbacks
+from .training.callbacks import (
+    CheckpointCallback, NonFiniteLoss, SkipUpdate, call_event, callback_states, load_callback_states, own_callbacks)
 from .training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .training.devices import explain_error, fork_processes
 from .training.engine import Engine
 from .training.history import memory_used
 from .training.memory import check_memory
 from .training.recorder import build_recorder
-from .training.state import changes, find_state, random_state, seed_everything, set_random_state
+from .training.state import changes, find_state, random_state, same_everywhere, seed_everything, set_random_state
 from .training.validation import Validation, ValidationInterrupted, gather_lanes
 
 # %% ../nbs/30_runner.ipynb #baa7f33a
@@ -42,7 +42,7 @@ class Runner(Engine):
                  fabric=None,  # a launched Fabric, as `launch` gives it; made here where None
                 ):
         check_values(cfg)
-        self.val_loader = self.test_loader = self.split = self._owner_thread = None      # split: validated last
+        self.val_loader = self.test_loader = self.split = None      # split: validated last
         self.scheduled_validation, self.show_progress, self.memory_checked = False, True, None
         self.first_step = self.epoch_steps = 0              # step at which `train` began; steps of an epoch
         seed_everything(cfg.seed)
@@ -52,7 +52,7 @@ class Runner(Engine):
         with rec.provisional():
             self.build(cfg, fabric, rec.loggers, resuming=checkpoint is not None)
             rec.share(self.fabric)
-            self.same_checkpoint()
+            same_everywhere(self.resumed_from, self.fabric)
             for note in notes: self.log(note)
             self.callbacks = [*own_callbacks(cfg), *callbacks, CheckpointCallback(cfg.save_interval, cfg.keep_interval)]
             if checkpoint is not None: self.resume(checkpoint)
@@ -66,13 +66,6 @@ class Runner(Engine):
 def metric(self:Runner):
     "The best so far"
     return self.state.best_metric
-
-@patch
-def stop(self:Runner,
-         why:str='asked to', # for the log
-        ):
-    "End training after the step at hand, with everything saved"
-    self.stop_reason = self.stop_reason or why
 
 # %% ../nbs/30_runner.ipynb #0a4be977
 @patch
@@ -122,7 +115,7 @@ def log_memory(self:Runner,
     parts = cfg.accumulate if training else 1
     self.log(check_memory(self.network, self.fabric, size, batch, loader.num_workers, parts, training))
 
-# %% ../nbs/30_runner.ipynb #b38e86e7
+# %% ../nbs/30_runner.ipynb #d22c45ff
 @patch
 def train_step(self:Runner, batch, data_time:float=0.)->dict: # seconds that were spent waiting for the batch; what the network returned
     "One step on a batch"
@@ -142,12 +135,12 @@ def train_step(self:Runner, batch, data_time:float=0.)->dict: # seconds that wer
     rec.data_time.update(data_time)
     rec.batch_time.update(batch_time)
     rec.history.add_step(state.step, output['loss_status'], rec.lr, data_time, batch_time)
-    short_epoch_ends = self.epoch_steps < cfg.log_interval and state.samples_seen >= self.epoch_steps*cfg.batch_size
+    short_epoch_ends = 0 < self.epoch_steps < cfg.log_interval and state.samples_seen >= self.epoch_steps*cfg.batch_size
     if state.step % cfg.log_interval == 0 or state.step == cfg.total_iter or short_epoch_ends: rec.record('train')
     call_event(self.callbacks, 'after_step', self, batch, output)
     return output
 
-# %% ../nbs/30_runner.ipynb #f3c92391
+# %% ../nbs/30_runner.ipynb #c227f061
 @patch
 def train_epoch(self:Runner, train_loader):
     "One pass over the training images, or what is left of it, or of `total_iter`"
@@ -157,32 +150,6 @@ def train_epoch(self:Runner, train_loader):
         if self.state.step >= self.cfg.total_iter or self.should_stop(): break
         self.train_step(batch, time.perf_counter() - end)
         end = time.perf_counter()
-
-# %% ../nbs/30_runner.ipynb #4ea07e82
-@patch
-def should_stop(self:Runner, now=False)->bool:
-    "Whether any process has been asked to stop; the same answer on all"
-    if self.fabric.world_size == 1: return bool(self.stop_reason)
-    if now:
-        vote = torch.full((), float(bool(self.stop_reason)), device=self.fabric.device)
-        self.stop_votes = self.all_reduce_sum_(vote)
-    if self.stop_votes > 0: self.stop('another process was asked to')
-    return bool(self.stop_votes > 0)
-
-# %% ../nbs/30_runner.ipynb #a52f3578
-@patch
-def find_lanes(self:Runner,
-               batches,              # on the network's device
-               interruptible=False,  # by a request to stop
-              )->dict:               # image index → list of `Lane`
-    "The lanes of this process's share of the images"
-    self.net.eval()
-    self.broadcast_buffers()
-    found = {}
-    for batch, _, lanes in infer(self.network, batches, self.infer_forward):
-        found.update(zip([m['index'] for m in batch['meta']], lanes))
-        if interruptible and self.stop_reason: break
-    return found
 
 # %% ../nbs/30_runner.ipynb #1f394ea2
 @patch
@@ -197,7 +164,7 @@ def score(self:Runner,
         score = evaluate(dataset, found, self.recorder.work_dir)
     return self.fabric.broadcast(score)
 
-# %% ../nbs/30_runner.ipynb #71ad6370
+# %% ../nbs/30_runner.ipynb #f877a2e7
 @patch
 @torch.no_grad()
 def validate(self:Runner,
@@ -207,7 +174,7 @@ def validate(self:Runner,
     self._assert_not_training('validate')
     training, validation, self.split = self._owner_thread is not None, None, split
     with self.recorder.provisional():
-        self.require_weights()
+        self.require_weights(self.state.last_complete_step)
         loader = self.loader(split)
         if not training: self.log_memory(loader, training=False)
     try:
@@ -236,20 +203,22 @@ def keep_best(self:Runner, metric:float):
     best = dict(net=self.network.state_dict(), **{k: v for o in extra for k, v in o.items()}, step=state.step, epoch=state.epoch)
     self.save('best.ckpt', best | dict(metric=state.best_metric, config=OmegaConf.to_yaml(self.cfg), version=__version__))
 
-# %% ../nbs/30_runner.ipynb #6909f45e
+# %% ../nbs/30_runner.ipynb #8e7b980f
 @patch
-def _assert_not_training(self:Runner,
-                         what:str, # is about to be done
-                        ):
-    "Refuse to take the network from a run in another thread"
-    if self._owner_thread not in (None, threading.get_ident()):
-        raise ValueError(f'{what}: another thread is training this run (as train(background=True) does); '
-                         'ask its Monitor, or stop() it and wait() first')
+def checkpoint(self:Runner)->dict:
+    "Everything that the next step depends on"
+    return dict(**self.state_dict(), state=self.state.state(), recorder=self.recorder.state_dict(),
+                callbacks=callback_states(self.callbacks), random=random_state(), config=OmegaConf.to_yaml(self.cfg), version=__version__)
 
 @patch
-def require_weights(self:Runner):
-    "Refuse weights that were loaded in part, as long as nothing has been trained with them"
-    if self.weights and not self.state.last_complete_step: self.weights.require_whole()
+def save_last(self:Runner):
+    "Save the whole state as `last.ckpt`, once every loss and weight has proved finite"
+    self._assert_not_training('save')
+    call_event(self.callbacks, 'before_save', self)
+    if not self.is_finite():
+        raise NonFiniteLoss(f'step {self.state.step}: there are weights that are not finite, though the losses were; '
+                            'last.ckpt stays as it was. Resume from it with a lower optimizer.lr, or with clip_grad')
+    self.save('last.ckpt', self.checkpoint(), 'previous.ckpt')
 
 @patch
 def save(self:Runner,
@@ -259,77 +228,6 @@ def save(self:Runner,
     "Save a checkpoint in the run's folder; one process writes"
     self.recorder.reopen()
     if self.fabric.is_global_zero: save_checkpoint(checkpoint, self.recorder.work_dir/name, previous)
-
-# %% ../nbs/30_runner.ipynb #3e76e376
-@patch
-def train_loop(self:Runner):
-    "Train for `total_iter` steps, validating every `eval_ep` epochs and at the end"
-    cfg, state = self.cfg, self.state
-    with self.session() as (train_loader, sampler):
-        while state.step < cfg.total_iter and not self.should_stop(now=True):
-            sampler.seek(state.epoch, state.samples_seen)
-            self.train_epoch(train_loader)
-            if self.should_stop(now=True): break
-            if state.step >= cfg.total_iter or (state.epoch + 1) % cfg.eval_ep == 0:
-                self.save_last()
-                self.validate_on_schedule()
-            state.epoch, state.samples_seen = state.epoch + 1, 0
-        if state.validated_step != state.step and not self.should_stop(now=True): self.validate_on_schedule()
-
-@patch
-def validate_on_schedule(self:Runner):
-    "A validation that belongs to the run, as against one that somebody asks for on the way"
-    self.scheduled_validation = True
-    try: return self.validate()
-    finally: self.scheduled_validation = False
-
-# %% ../nbs/30_runner.ipynb #d12c0bee
-@patch
-@contextmanager
-def session(self:Runner): # the loader of the training images, and its sampler
-    "A run from its first checkpoint to its last, whatever happens in between"
-    self._assert_not_training('train')
-    state, rec, self.stop_reason = self.state, self.recorder, None
-    self.first_step, rec.total_iter = state.step, self.cfg.total_iter       # which may be another than at first
-    with rec.provisional(): data = self.train_data()
-    self._owner_thread = threading.get_ident()
-    try:
-        call_event(self.callbacks, 'before_train', self)
-        if state.step < rec.total_iter:
-            self.find_lanes(islice(self.loader('val'), self.cfg.sanity_batches))     # an error here should not wait for the first epoch
-            self.save_last()
-        else: self.log(f'total_iter={rec.total_iter} is reached already; give a larger one to train on')
-        self.copy_best_checkpoint()
-        self.log('Start training...')
-        try: yield data
-        except ValidationInterrupted as e: self.log(str(e))
-        self.save_last()
-        if self.should_stop(now=True):
-            self.log(f'stopped at step {state.step} ({self.stop_reason}); continue with resume_from={rec.work_dir}')
-            call_event(self.callbacks, 'on_stop', self)
-    except Exception as e: self.save_and_reraise(e)
-    finally:
-        self._owner_thread = None
-        call_event(self.callbacks, 'after_train', self, to_all=True)
-        rec.discard()
-
-# %% ../nbs/30_runner.ipynb #8e7b980f
-@patch
-def checkpoint(self:Runner)->dict:
-    "Everything that the next step depends on"
-    callbacks = {k: c.state() for k, c in by_name(self.callbacks).items()}
-    return dict(**self.state_dict(), state=self.state.state(), recorder=self.recorder.state_dict(), callbacks=callbacks,
-                random=random_state(), config=OmegaConf.to_yaml(self.cfg), version=__version__)
-
-@patch
-def save_last(self:Runner):
-    "Save the whole state as `last.ckpt`, once every loss and weight has proved finite"
-    self._assert_not_training('save')
-    call_event(self.callbacks, 'before_save', self)
-    if not torch.stack([v.isfinite().all() for v in self.network.state_dict().values()]).all():
-        raise NonFiniteLoss(f'step {self.state.step}: there are weights that are not finite, though the losses were; '
-                            'last.ckpt stays as it was. Resume from it with a lower optimizer.lr, or with clip_grad')
-    self.save('last.ckpt', self.checkpoint(), 'previous.ckpt')
 
 # %% ../nbs/30_runner.ipynb #0ef52ecd
 @patch
@@ -360,6 +258,64 @@ def copy_best_checkpoint(self:Runner):
     if isinstance(best, dict) and best.get('step') == state.best_step: self.save('best.ckpt', best)
     else: self.log(f'the best model so far (metric {state.best_metric:.4f}, step {state.best_step}) is not in {path}{why}')
 
+@patch
+def close(self:Runner):
+    "Close the log and the curves; nothing is written any more"
+    self.recorder.close()
+
+# %% ../nbs/30_runner.ipynb #3e76e376
+@patch
+def train_loop(self:Runner):
+    "Train for `total_iter` steps, validating every `eval_ep` epochs and at the end"
+    cfg, state = self.cfg, self.state
+    with self.session() as (train_loader, sampler):
+        while state.step < cfg.total_iter and not self.should_stop(now=True):
+            sampler.seek(state.epoch, state.samples_seen)
+            self.train_epoch(train_loader)
+            if self.should_stop(now=True): break
+            if state.step >= cfg.total_iter or (state.epoch + 1) % cfg.eval_ep == 0:
+                self.save_last()
+                self.validate_on_schedule()
+            state.epoch, state.samples_seen = state.epoch + 1, 0
+        if state.validated_step != state.step and not self.should_stop(now=True): self.validate_on_schedule()
+
+@patch
+def validate_on_schedule(self:Runner):
+    "A validation that belongs to the run, as against one that somebody asks for on the way"
+    self.scheduled_validation = True
+    try: return self.validate()
+    finally: self.scheduled_validation = False
+
+# %% ../nbs/30_runner.ipynb #e69509e4
+@patch
+@contextmanager
+def session(self:Runner): # the loader of the training images, and its sampler
+    "A run from its first checkpoint to its last, whatever happens in between"
+    self._assert_not_training('train')
+    state, rec, self.stop_reason = self.state, self.recorder, None
+    self.first_step, rec.total_iter = state.step, self.cfg.total_iter       # which may be another than at first
+    with rec.provisional(): data = self.train_data()
+    self._owner_thread = threading.get_ident()
+    try:
+        call_event(self.callbacks, 'before_train', self)
+        if state.step < rec.total_iter:
+            self.find_lanes(islice(self.loader('val'), self.cfg.sanity_batches))     # an error here should not wait for the first epoch
+            self.save_last()
+        else: self.log(f'total_iter={rec.total_iter} is reached already; give a larger one to train on')
+        self.copy_best_checkpoint()
+        self.log('Start training...')
+        try: yield data
+        except ValidationInterrupted as e: self.log(str(e))
+        self.save_last()
+        if self.should_stop(now=True):
+            self.log(f'stopped at step {state.step} ({self.stop_reason}); continue with resume_from={rec.work_dir}')
+            call_event(self.callbacks, 'on_stop', self)
+    except Exception as e: self.save_and_reraise(e)
+    finally:
+        self._owner_thread = None
+        call_event(self.callbacks, 'after_train', self, to_all=True)
+        rec.discard()
+
 # %% ../nbs/30_runner.ipynb #d93bcdcc
 @patch
 def train(self:Runner,
@@ -371,19 +327,7 @@ def train(self:Runner,
     monitor = next((c for c in self.callbacks if hasattr(c, 'start')), None) or Monitor(self)    # the user's own, where there is one
     return monitor.start(view) if background else monitor.run(view)
 
-@patch
-def close(self:Runner):
-    "Close the log and the curves; nothing is written any more"
-    self.recorder.close()
-
-# %% ../nbs/30_runner.ipynb #9c5dfe2f
-@patch
-def same_checkpoint(self:Runner):
-    "All processes must resume from the same checkpoint, or none"
-    first, own = self.fabric.broadcast(str(self.resumed_from)), str(self.resumed_from)
-    if own == first: return
-    raise CheckpointError(f'process {self.fabric.global_rank} would resume from {own}, the first from {first}: give resume_from a file that all can read')
-
+# %% ../nbs/30_runner.ipynb #0bec028f
 @patch
 def resume(self:Runner, checkpoint:dict): # as from `checkpoint`
     "Take up where a checkpoint left off"
@@ -392,8 +336,7 @@ def resume(self:Runner, checkpoint:dict): # as from `checkpoint`
     self.load_state_dict(checkpoint, old, source)
     self.state.load_state(checkpoint['state'])
     self.recorder.load_state_dict(checkpoint['recorder'])
-    for k, c in by_name(self.callbacks).items():
-        if checkpoint['callbacks'].get(k) is not None: c.load_state(checkpoint['callbacks'][k])
+    load_callback_states(self.callbacks, checkpoint['callbacks'])
     set_random_state(checkpoint['random'])
     self.log(f'resumed from {source} at step {self.state.step}, epoch {self.state.epoch}')
 

@@ -38,12 +38,12 @@ class History:
 
     def add_step(self,
                  step:int,
-                 losses:dict,     # name → number, or tensor of one element; `loss` is their sum
+                 losses:dict,     # name → number, or all of them tensors of one element; `loss` is their sum
                  lr=math.nan, data_time=math.nan, batch_time=math.nan): # seconds
         "What a step gave; tensors on a GPU wait until somebody fetches them"
         rates = dict(lr=lr, data_time=data_time, batch_time=batch_time)
         if not any(isinstance(v, torch.Tensor) for v in losses.values()): return self._append(step, losses, rates)
-        numbers, done = begin_copy([torch.as_tensor(v) for v in losses.values()])
+        numbers, done = begin_copy(losses.values())
         self._waiting.append((step, list(losses), numbers, done, rates))
         if numbers.device.type == 'cpu' and done is None: self.fetch()
 
@@ -55,7 +55,7 @@ class History:
         for k, column in self.losses.items(): column.append(losses.get(k, math.nan))
         for k, v in rates.items(): self.rates[k].append(v)
 
-# %% ../../nbs/training/04_history.ipynb #26e8adb1
+# %% ../../nbs/training/04_history.ipynb #9442934c
 @patch
 def fetch(self:History,
           wait=False # for the device; else only what has arrived
@@ -164,7 +164,7 @@ def __str__(self:History):
 @patch
 def __repr__(self:History): return f"History({self.name or 'without a name'}: {self})"
 
-# %% ../../nbs/training/04_history.ipynb #c40a5abe
+# %% ../../nbs/training/04_history.ipynb #d4fc6056
 @patch
 def state(self:History)->dict:
     "What a checkpoint keeps of the history"
