@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Command', 'Commands', 'compare', 'history_picture', 'Picture', 'write_page', 'Interpretation', 'Monitor',
            'LANE_COLORS', 'PALETTE', 'draw_lanes', 'save_image', 'show_angles', 'show_batch', 'show_image',
-           'show_lanes', 'show_proposals', 'draw_predictions', 'RateSearch', 'StepProfile', 'lr_find', 'profile_step',
-           'report_check', 'Sweep', 'LineView', 'PageView', 'WidgetView']
+           'show_lanes', 'show_proposals', 'to_array', 'draw_predictions', 'RateSearch', 'StepProfile', 'lr_find',
+           'profile_step', 'report_check', 'Sweep', 'LineView', 'PageView', 'WidgetView']
 
 # %% ../../nbs/look/index.ipynb #573b28af
 from .commands import Command, Commands
@@ -14,13 +14,15 @@ from .curves import compare, history_picture
 from .html import Picture, write_page
 from .interpretation import Interpretation
 from .monitor import Monitor
-from .pictures import LANE_COLORS, PALETTE, draw_lanes, save_image, show_angles, show_batch, show_image, show_lanes, show_proposals
+from .pictures import (
+    LANE_COLORS, PALETTE, draw_lanes, save_image, show_angles, show_batch, show_image, show_lanes, show_proposals, to_array)
 from .predictions import draw_predictions
 from .profile import RateSearch, StepProfile, lr_find, profile_step
 from .report import report_check
 from .thresholds import Sweep
 from .views import LineView, PageView, WidgetView
 
-_all_ = ['Command', 'Commands', 'compare', 'history_picture', 'Picture', 'write_page', 'Interpretation', 'Monitor', 'LANE_COLORS', 'PALETTE',
-         'draw_lanes', 'save_image', 'show_angles', 'show_batch', 'show_image', 'show_lanes', 'show_proposals', 'draw_predictions',
-         'RateSearch', 'StepProfile', 'lr_find', 'profile_step', 'report_check', 'Sweep', 'LineView', 'PageView', 'WidgetView']
+_all_ = ['Command', 'Commands', 'compare', 'history_picture', 'Picture', 'write_page', 'Interpretation', 'Monitor', 'LANE_COLORS',
+         'PALETTE', 'draw_lanes', 'save_image', 'show_angles', 'show_batch', 'show_image', 'show_lanes', 'show_proposals',
+         'to_array', 'draw_predictions', 'RateSearch', 'StepProfile', 'lr_find', 'profile_step', 'report_check', 'Sweep',
+         'LineView', 'PageView', 'WidgetView']

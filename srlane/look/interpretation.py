@@ -60,8 +60,8 @@ class Interpretation:
     def category(self, i): return next((k for k, v in self.categories.items() if i in v), '')
     def __repr__(self):
         hits, wrong = sum(len(m.hits) for m in self.matches), (self.missed + self.false > 0).sum()
-        return (f'{len(self):,} images of {self.dataset.split}: {hits:,} lanes hit, '
-                f'{self.missed.sum():,} missed, {self.false.sum():,} false; {wrong:,} images have a mistake; metric {self.score.metric:.4f}')
+        found = f'{hits:,} lanes hit, {self.missed.sum():,} missed, {self.false.sum():,} false'
+        return f'{len(self):,} images of {self.dataset.split}: {found}; {wrong:,} images have a mistake; metric {self.score.metric:.4f}'
 
 # %% ../../nbs/look/08_interpretation.ipynb #3098908f
 @patch
