@@ -194,7 +194,9 @@ def draw(panel, ax,
                         marker='o' if o.marked else None, ms=4, clip_on=not o.marked, label=o.name or None)
         if style: line.set_dashes([float(v)/o.width for v in style.split()])
     values, steps = y_span(panel), steps or x_span([panel])
-    if values is None: ax.text(.5, .5, 'nothing yet', color=INK, ha='center', transform=ax.transAxes, fontsize=8)
+    if values is None:
+        ax.text(.5, .5, 'nothing yet', color=INK, ha='center', transform=ax.transAxes, fontsize=8)
+        ax.set_yticks([])
     else:
         ax.set(ylim=(values[0], values[1] + .03*(values[1] - values[0])), **(dict(yscale='log') if panel.log_scale else {}))
         marks = ticks(*values, log_scale=panel.log_scale)
