@@ -54,15 +54,12 @@ class Runner(Engine):
             self.callbacks = [*own_callbacks(cfg), *callbacks, CheckpointCallback(cfg.save_interval, cfg.keep_interval)]
             if checkpoint is not None: self.resume(checkpoint)
 
+    metric = property(lambda self: self.state.best_metric, doc='The best so far')
+    best_step = property(lambda self: self.state.best_step, doc='The step at which the best was reached; None before the first')
+
     def log(self, words:str):
         "Write a line to the log"
         self.recorder.logger.info(words)
-
-# %% ../nbs/30_runner.ipynb #5c0d0002
-@patch(as_prop=True)
-def metric(self:Runner):
-    "The best so far"
-    return self.state.best_metric
 
 # %% ../nbs/30_runner.ipynb #0a4be977
 @patch
@@ -112,7 +109,7 @@ def log_memory(self:Runner,
     parts = cfg.accumulate if training else 1
     self.log(check_memory(self.network, self.fabric, size, batch, loader.num_workers, parts, training))
 
-# %% ../nbs/30_runner.ipynb #23466ca7
+# %% ../nbs/30_runner.ipynb #3e01c7d0
 @patch
 def train_step(self:Runner, batch, data_time:float=0.)->dict: # seconds that were spent waiting for the batch; what the network returned
     "One step on a batch"
@@ -137,7 +134,7 @@ def train_step(self:Runner, batch, data_time:float=0.)->dict: # seconds that wer
     call_event(self.callbacks, 'after_step', self, batch, output)
     return output
 
-# %% ../nbs/30_runner.ipynb #e29543e7
+# %% ../nbs/30_runner.ipynb #a3e8a348
 @patch
 def train_epoch(self:Runner, train_loader):
     "One pass over the training images, or what is left of it, or of `total_iter`"
@@ -161,7 +158,7 @@ def score(self:Runner,
         score = dataset.evaluate(found, self.recorder.work_dir)
     return self.fabric.broadcast(score)
 
-# %% ../nbs/30_runner.ipynb #292dcd21
+# %% ../nbs/30_runner.ipynb #2c05ae2f
 @patch
 @torch.no_grad()
 def validate(self:Runner,
@@ -283,7 +280,7 @@ def validate_on_schedule(self:Runner):
     try: return self.validate()
     finally: self.scheduled_validation = False
 
-# %% ../nbs/30_runner.ipynb #54b7cfe1
+# %% ../nbs/30_runner.ipynb #0d20c44d
 @patch
 @contextmanager
 def session(self:Runner): # the loader of the training images, and its sampler
@@ -324,7 +321,7 @@ def train(self:Runner,
     monitor = next((c for c in self.callbacks if hasattr(c, 'start')), None) or Monitor(self)    # the user's own, where there is one
     return monitor.start(view) if background else monitor.run(view)
 
-# %% ../nbs/30_runner.ipynb #3667bfe0
+# %% ../nbs/30_runner.ipynb #c70d4241
 @patch
 def resume(self:Runner, checkpoint:dict): # as from `checkpoint`
     "Take up where a checkpoint left off"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['derived_buffers', 'LoadReport', 'load_weights']
 
-# %% ../../nbs/training/09_weights.ipynb #92d18361
+# %% ../../nbs/training/09_weights.ipynb #ee2f7966
 import os
 from collections import Counter
 from dataclasses import dataclass, field
