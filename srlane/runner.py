@@ -57,15 +57,12 @@ class Runner(Engine):
             self.callbacks = [*own_callbacks(cfg), *callbacks, CheckpointCallback(cfg.save_interval, cfg.keep_interval)]
             if checkpoint is not None: self.resume(checkpoint)
 
+    metric = property(lambda self: self.state.best_metric, doc='The best so far')
+    best_step = property(lambda self: self.state.best_step, doc='The step at which the best was reached; None before the first')
+
     def log(self, words:str):
         "Write a line to the log"
         self.recorder.logger.info(words)
-
-# %% ../nbs/30_runner.ipynb #5c0d0002
-@patch(as_prop=True)
-def metric(self:Runner):
-    "The best so far"
-    return self.state.best_metric
 
 # %% ../nbs/30_runner.ipynb #0a4be977
 @patch
@@ -115,7 +112,7 @@ def log_memory(self:Runner,
     parts = cfg.accumulate if training else 1
     self.log(check_memory(self.network, self.fabric, size, batch, loader.num_workers, parts, training))
 
-# %% ../nbs/30_runner.ipynb #d22c45ff
+# %% ../nbs/30_runner.ipynb #3e01c7d0
 @patch
 def train_step(self:Runner, batch, data_time:float=0.)->dict: # seconds that were spent waiting for the batch; what the network returned
     "One step on a batch"
@@ -140,7 +137,7 @@ def train_step(self:Runner, batch, data_time:float=0.)->dict: # seconds that wer
     call_event(self.callbacks, 'after_step', self, batch, output)
     return output
 
-# %% ../nbs/30_runner.ipynb #c227f061
+# %% ../nbs/30_runner.ipynb #a3e8a348
 @patch
 def train_epoch(self:Runner, train_loader):
     "One pass over the training images, or what is left of it, or of `total_iter`"
@@ -164,7 +161,7 @@ def score(self:Runner,
         score = evaluate(dataset, found, self.recorder.work_dir)
     return self.fabric.broadcast(score)
 
-# %% ../nbs/30_runner.ipynb #f877a2e7
+# %% ../nbs/30_runner.ipynb #2c05ae2f
 @patch
 @torch.no_grad()
 def validate(self:Runner,
@@ -203,6 +200,15 @@ def keep_best(self:Runner, metric:float):
     best = dict(net=self.network.state_dict(), **{k: v for o in extra for k, v in o.items()}, step=state.step, epoch=state.epoch)
     self.save('best.ckpt', best | dict(metric=state.best_metric, config=OmegaConf.to_yaml(self.cfg), version=__version__))
 
+@patch
+def save(self:Runner,
+         name:str,           # of the file in the run's folder
+         checkpoint:dict,    # what to save
+         previous:str=None): # name under which the file before stays
+    "Save a checkpoint in the run's folder; one process writes"
+    self.recorder.reopen()
+    if self.fabric.is_global_zero: save_checkpoint(checkpoint, self.recorder.work_dir/name, previous)
+
 # %% ../nbs/30_runner.ipynb #8e7b980f
 @patch
 def checkpoint(self:Runner)->dict:
@@ -219,15 +225,6 @@ def save_last(self:Runner):
         raise NonFiniteLoss(f'step {self.state.step}: there are weights that are not finite, though the losses were; '
                             'last.ckpt stays as it was. Resume from it with a lower optimizer.lr, or with clip_grad')
     self.save('last.ckpt', self.checkpoint(), 'previous.ckpt')
-
-@patch
-def save(self:Runner,
-         name:str,           # of the file in the run's folder
-         checkpoint:dict,    # what to save
-         previous:str=None): # name under which the file before stays
-    "Save a checkpoint in the run's folder; one process writes"
-    self.recorder.reopen()
-    if self.fabric.is_global_zero: save_checkpoint(checkpoint, self.recorder.work_dir/name, previous)
 
 # %% ../nbs/30_runner.ipynb #0ef52ecd
 @patch
@@ -286,7 +283,7 @@ def validate_on_schedule(self:Runner):
     try: return self.validate()
     finally: self.scheduled_validation = False
 
-# %% ../nbs/30_runner.ipynb #e69509e4
+# %% ../nbs/30_runner.ipynb #0d20c44d
 @patch
 @contextmanager
 def session(self:Runner): # the loader of the training images, and its sampler
@@ -327,7 +324,7 @@ def train(self:Runner,
     monitor = next((c for c in self.callbacks if hasattr(c, 'start')), None) or Monitor(self)    # the user's own, where there is one
     return monitor.start(view) if background else monitor.run(view)
 
-# %% ../nbs/30_runner.ipynb #0bec028f
+# %% ../nbs/30_runner.ipynb #c70d4241
 @patch
 def resume(self:Runner, checkpoint:dict): # as from `checkpoint`
     "Take up where a checkpoint left off"

@@ -7,7 +7,7 @@ __all__ = ['Callback', 'CheckpointCallback', 'EarlyStop', 'EMA', 'GuardLoss', 'N
            'StopOnSignal', 'CheckpointError', 'find_checkpoints', 'load_checkpoint', 'save_checkpoint', 'History',
            'Recorder', 'TrainState', 'Validation', 'LoadReport', 'load_weights']
 
-# %% ../../nbs/training/index.ipynb #83a36e1f
+# %% ../../nbs/training/index.ipynb #051ae2c8
 from .callbacks import (
     Callback, CheckpointCallback, EarlyStop, EMA, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal)
 from .checkpoint import CheckpointError, find_checkpoints, load_checkpoint, save_checkpoint

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Engine']
 
-# %% ../../nbs/training/10_engine.ipynb #15530e51
+# %% ../../nbs/training/10_engine.ipynb #31f44d67
 import os, threading
 import torch
 from fastcore.basics import patch
@@ -19,7 +19,7 @@ from .optim import build_optimizer, build_scheduler
 from .state import load_schedule, seed_everything
 from .weights import derived_buffers, load_weights
 
-# %% ../../nbs/training/10_engine.ipynb #5d0940b0
+# %% ../../nbs/training/10_engine.ipynb #3e93a825
 def prepare_network(net,                 # `TwoStageDetector`
                     freeze=(),           # names of parts that stay as they are
                     sync_bn:bool=False,  # batch norm over all devices
@@ -37,7 +37,7 @@ def prepare_network(net,                 # `TwoStageDetector`
     if channels_last: net.to(memory_format=torch.channels_last)
     return torch.compile(net) if compile else net
 
-# %% ../../nbs/training/10_engine.ipynb #68e933c9
+# %% ../../nbs/training/10_engine.ipynb #edb14ce9
 class Engine:
     "A network and its optimizer on their devices"
     def __init__(self,
@@ -162,7 +162,7 @@ def should_stop(self:Engine, now=False)->bool:
     if self.stop_votes > 0: self.stop('another process was asked to')
     return bool(self.stop_votes > 0)
 
-# %% ../../nbs/training/10_engine.ipynb #b26c097e
+# %% ../../nbs/training/10_engine.ipynb #d5bb86c9
 @patch
 def optimizer_step(self:Engine):
     "Change the weights by their gradients"
@@ -170,12 +170,18 @@ def optimizer_step(self:Engine):
     if limit: self.fabric.clip_gradients(self.net, self.optimizer, max_norm=limit, error_if_nonfinite=False)
     self.optimizer.step()
 
-# %% ../../nbs/training/10_engine.ipynb #0c37a541
+# %% ../../nbs/training/10_engine.ipynb #8028d662
 @patch
 def broadcast_buffers(self:Engine):
     "Give every process the first's running statistics"
     if self.fabric.world_size > 1:
         for b in self.network.buffers(): torch.distributed.broadcast(b, 0)
+
+@patch
+def infer_forward(self:Engine, batch)->torch.Tensor: # (B, N, 4+P)
+    "The network's rows for a batch, at the run's precision"
+    if self.fabric.world_size == 1: return self.net(batch)
+    with self.fabric.autocast(): return self.network(batch)
 
 @patch
 def find_lanes(self:Engine,
@@ -185,16 +191,13 @@ def find_lanes(self:Engine,
     "The lanes of this process's share of the images"
     self.net.eval()
     self.broadcast_buffers()
-    def forward(batch):
-        if self.fabric.world_size == 1: return self.net(batch)
-        with self.fabric.autocast(): return self.network(batch)
     found = {}
-    for batch, _, lanes in infer(self.network, batches, forward):
+    for batch, _, lanes in infer(self.network, batches, self.infer_forward):
         found.update(zip([m['index'] for m in batch['meta']], lanes))
         if interruptible and self.stop_reason: break
     return found
 
-# %% ../../nbs/training/10_engine.ipynb #465ebc01
+# %% ../../nbs/training/10_engine.ipynb #afde2b40
 @patch
 def require_weights(self:Engine,
                     trained=False, # whether anything has been trained since they were loaded
@@ -216,7 +219,7 @@ def is_finite(self:Engine)->bool:
     "Whether no weight is NaN or infinite"
     return bool(torch.stack([v.isfinite().all() for v in self.network.state_dict().values()]).all())
 
-# %% ../../nbs/training/10_engine.ipynb #1788f495
+# %% ../../nbs/training/10_engine.ipynb #157c27fe
 @patch
 def state_dict(self:Engine)->dict:
     "Network, optimizer, schedule and gradient scaler"

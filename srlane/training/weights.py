@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['derived_buffers', 'LoadReport', 'load_weights']
 
-# %% ../../nbs/training/09_weights.ipynb #92d18361
-import os
+# %% ../../nbs/training/09_weights.ipynb #76743452
+import difflib, os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
