@@ -15,7 +15,7 @@ __all__ = ['CULANE_SIZE', 'TUSIMPLE_SIZE', 'WIDTH', 'culane_categories', 'day_ca
            'culane_name', 'tusimple_name', 'make_culane', 'make_tusimple']
 
 # %% ../../nbs/synth/index.ipynb #241a116c
-from .synth import (
+from .sample import (
     CULANE_SIZE, TUSIMPLE_SIZE, WIDTH, culane_categories, day_categories, NEAR, FAR, RAIN, SIDES, culane_shares, Camera, Road,
     Marking, Vehicle, Panel, Light, Scene, places, see_line, cut_level, sample_rows, spectral_noise, to_ranks, ground_texture,
     panel_texture, fill, strip_polygons, cover_marking, ground_rows, ground_maps, haze_at, draw_ground, draw_paint, draw_shade,
