@@ -48,8 +48,11 @@ class Camera:
         p[...,0],p[...,1] = w/2+f*v[...,0], h/2-f*v[...,1]
         return p
 
-    def project(self, points, near=.3)->np.ndarray: # (..., 2) pixels
-        "Where points of the world, (..., 3) metres, appear in the image"
+    def project(self,
+                points,       # (..., 3) metres, world
+                near=.3,      # nothing is nearer than this, metres
+               )->np.ndarray: # (..., 2) pixels
+        "Where points of the world appear in the image"
         return self.to_pixels(self.to_camera(points), near)
 
 # %% ../../nbs/synth/00_camera.ipynb #92702c7e

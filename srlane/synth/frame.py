@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['WIDTH', 'fill', 'Frame', 'haze_at']
 
-# %% ../../nbs/synth/03_frame.ipynb #4a36e9e9
+# %% ../../nbs/synth/03_frame.ipynb #cce10746
 from functools import cached_property
 from typing import NamedTuple
 import cv2, numpy as np
 from fastcore.basics import patch
-from .camera import CULANE_SIZE
-from .scene import FAR, NEAR, Picture, Scene, places
+from .camera import CULANE_SIZE, Camera, Road
+from .scene import FAR, Light, NEAR, Picture, Scene, places
 
 # %% ../../nbs/synth/03_frame.ipynb #66625821
 def fill(img,      # (H, W) or (H, W, 3) uint8, drawn into
@@ -31,7 +31,7 @@ class GroundRows(NamedTuple):
     ppm:np.ndarray    # (r,) pixels per metre across
     last:float        # metres ahead: the last place that no hill hides
 
-def ground_rows(camera, road)->GroundRows:
+def ground_rows(camera:Camera, road:Road)->GroundRows:
     "Where each image row meets the road"
     s = places(NEAR, FAR, 900)
     p,q = camera.project(road.points(s)),camera.project(road.points(s,1.))
@@ -44,7 +44,7 @@ def ground_rows(camera, road)->GroundRows:
     f = lambda v: np.interp(-rows, -y[:k], v[:k])
     return GroundRows(top, np.exp(f(np.log(s))), f(p[:,0]), np.maximum(f(q[:,0]-p[:,0]), .2), s[k-1])
 
-# %% ../../nbs/synth/03_frame.ipynb #0f121114
+# %% ../../nbs/synth/03_frame.ipynb #d6232224
 WIDTH = CULANE_SIZE[0]   # blur, glow and drops are sized in pixels of an image this wide
 _streams = dict(ground=1, bridges=2, backdrop=3, headlights=4, lamps=5, windscreen=6)   # a new layer takes the next number
 
@@ -57,15 +57,23 @@ class Frame:
         self._rngs = {}
 
     @cached_property
-    def rows(self)->GroundRows: return ground_rows(self.camera, self.road)
+    def rows(self)->GroundRows:
+        "Where each image row meets the road"
+        return ground_rows(self.camera, self.road)
 
-    def rng(self, purpose:str):
+    def rng(self,
+            purpose:str, # key of the table above
+           )->np.random.Generator:
         "The NumPy generator of a purpose, which goes on where it was left"
         if purpose not in self._rngs: self._rngs[purpose] = np.random.default_rng([self.scene.seed, _streams[purpose]])
         return self._rngs[purpose]
 
-    def project(self, s, d=0., h=0.)->np.ndarray: # (..., 2) pixels
-        "Where points along, across and above the road, in metres, appear in the image"
+    def project(self,
+                s,    # metres along the road
+                d=0., # metres to the right of the middle of our lane
+                h=0., # metres above the road
+               )->np.ndarray: # (..., 2) pixels
+        "Where points of the road appear in the image"
         return self.camera.project(self.road.points(s, d, h))
 
     def _repr_jpeg_(self): return Picture(self.img, width=656)._repr_jpeg_()
@@ -86,8 +94,8 @@ def on_road(self:Frame,
     return list(self.project(np.concatenate([s,s[:,::-1]],1), np.concatenate([d0+0*s,d1+0*s],1)))
 
 # %% ../../nbs/synth/03_frame.ipynb #d0d7b787
-def haze_at(light,
-            s,      # metres ahead
+def haze_at(light:Light,
+            s, # metres ahead
            )->np.ndarray: # float32 in 0…1
     "How much of what is there is lost in haze"
     return (light.haze*(1-np.exp(-np.maximum(np.asarray(s)-40,0)/90))).astype(np.float32)

@@ -74,13 +74,13 @@ def draw_paint(frame:Frame, # drawn into
     "Lane markings and arrows"
     scene,img,top = frame.scene,frame.img,frame.rows.top
     cover,left = np.zeros((2,*img.shape[:2]), np.uint8)
-    white = scene.markings[-1].color if scene.markings else Marking.color
+    common = scene.markings[-1].color if scene.markings else Marking.color   # of most markings, and of arrows
     color = np.empty_like(img[top:])
-    cv2.rectangle(color, (0,0), img.shape[1::-1], white, -1)
+    cv2.rectangle(color, (0,0), img.shape[1::-1], common, -1)
     for m in scene.markings:
         near = frame.on_road([(NEAR,m.until,m.offset-1,m.offset+1)])
         fill(left, near, int(255*m.paint))
-        if m.color!=white: fill(color, [p-(0,top) for p in near], m.color)
+        if m.color!=common: fill(color, [p-(0,top) for p in near], m.color)
         cover_marking(cover, frame.camera, frame.road, m)
     for s,d,kind,paint in scene.arrows:
         fill(left, frame.on_road([(max(s-1,NEAR),s+7,d-1,d+1)]), int(255*paint))
@@ -142,8 +142,11 @@ def shade_map(frame:Frame,
     out = cv2.resize(cv2.multiply(q, mask, scale=1/255), (w,h-top))
     return cv2.multiply(out, lit_leaves(leaves, shade, rng.uniform(.35,.75)*255), scale=1/255) if shade else out
 
-def lit_leaves(leaves, shade, amount)->np.ndarray: # uint8, 255 where the sun comes through
-    "The shade of leaves, of which `amount` of 255 is dark"
+def lit_leaves(leaves, # (r, W) uint8, the texture's channel
+               shade,  # how dark, 0…1
+               amount, # how much of the ground is dark, of 255
+              )->np.ndarray: # (r, W) uint8, 255 where the sun comes through
+    "The shade of trees, leaf by leaf"
     lut = np.clip((np.arange(256)-amount)*12+128, 0, 255)/255
     return cv2.LUT(leaves, (255*(1-shade*(1-lut))).astype(np.uint8))
 

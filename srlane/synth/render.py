@@ -17,8 +17,8 @@ from .vehicles import draw_vehicles
 from .windscreen import add_noise, blur, draw_bonnet, draw_glare, draw_rain
 
 # %% ../../nbs/synth/09_render.ipynb #810f6817
-LAYERS = [draw_ground, draw_backdrop, draw_vehicles, draw_light,      # the world
-          draw_rain, draw_glare, draw_bonnet, blur, add_noise]        # and what our car and its camera add
+LAYERS = (draw_ground, draw_backdrop, draw_vehicles, draw_light,   # the world
+          draw_rain, draw_glare, draw_bonnet, blur, add_noise)     # and what our car and its camera add
 
 def render(scene:Scene,
            layers=LAYERS, # functions of a `Frame`, in the order of drawing

@@ -13,7 +13,7 @@ from .camera import CULANE_SIZE, Camera, Road
 from .render import render
 from .scene import Light, Marking, NEAR, Roadside, Scene, Vehicle, arrow_kinds, culane_categories
 
-# %% ../../nbs/synth/10_sample.ipynb #e9212cf0
+# %% ../../nbs/synth/10_sample.ipynb #2a0f23a6
 @dataclass(frozen=True)
 class SceneRanges:
     "What differs between kinds of roads and cameras; pairs are the least and the most"
@@ -40,6 +40,7 @@ STREET = SceneRanges()
 HIGHWAY = SceneRanges(focal=(.72,.95), horizon=(.32,.44), height=(1.4,1.7), reach=(60,120), rows=72, radius=(150,400),
                       lanes=(0,.1,.3,.4,.2), lane_width=(3.4,3.8), dashes=((3,9),), yellow=.75, fifth=.4, kerb=.15, gap=14.,
                       asphalt=(85,150), barriers=(.45,.4,.1,.05,0), trees=(1,12), houses=.15, crossings=False)
+RAIN = .08   # how often it rains, 0…1
 
 # %% ../../nbs/synth/10_sample.ipynb #d2be48ad
 def sample_camera(rng,           # NumPy generator
@@ -168,14 +169,13 @@ def sample_roadside(rng,           # NumPy generator
     return res
 
 # %% ../../nbs/synth/10_sample.ipynb #dc4073eb
-RAIN = .08   # how often it rains, 0…1
 _skies = ((95,145,205),(215,228,238)), ((225,229,233),(246,247,248)), ((138,145,154),(200,205,209))   # blue, white, grey: top, horizon
 _overexposed = (205,216,230),(246,247,248)
 
-def _sample_light(rng,       # NumPy generator
-                  category,  # one of `culane_categories`
-                  rain=RAIN, # how often it rains, 0…1
-                 )->Light:
+def sample_light(rng,       # NumPy generator
+                 category,  # one of `culane_categories`
+                 rain=RAIN, # how often it rains, 0…1
+                )->Light:
     "Sky, weather and sensor"
     kind = 0 if category in ('shadow','hlight') else rng.choice(3, p=[.35,.45,.2])
     sky = _skies[kind]
@@ -260,7 +260,7 @@ def sample_scene(rng,               # NumPy generator
     markings,edges,kerbs = sample_markings(rng, category, ranges)
     grey = rng.uniform(*ranges.asphalt)*np.array([1+rng.normal(0,.015),1,1+rng.normal(0,.015)])
     verge = np.array(_verges[rng.integers(4)])*rng.uniform(.75,1.15)
-    light,vehicles = _sample_light(rng, category, rain),sample_vehicles(rng, category, markings, edges, ranges)
+    light,vehicles = sample_light(rng, category, rain),sample_vehicles(rng, category, markings, edges, ranges)
     res = Scene(category, camera, road, light, markings, vehicles, sample_roadside(rng, edges, ranges),
                 asphalt=tuple(grey), verge=tuple(verge), edges=edges, kerbs=kerbs, reach=rng.uniform(*ranges.reach), rows=ranges.rows,
                 bonnet=rng.choice([0,rng.uniform(.02,.07)]), seed=int(rng.integers(2**31)))
