@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['draw_vehicle', 'draw_vehicles']
 
-# %% ../../nbs/synth/06_vehicles.ipynb #6e9528ce
-from dataclasses import dataclass
+# %% ../../nbs/synth/06_vehicles.ipynb #8c09e593
 from functools import lru_cache
 from typing import NamedTuple
-import cv2, numpy as np
+import numpy as np
 from fastcore.basics import patch
 from .frame import Frame, fill
 from .scene import Vehicle
