@@ -20,7 +20,8 @@ class ChannelMapper(nn.Module):
                 ):
         super().__init__()
         if num_outs != len(in_channels):
-            raise ValueError(f'num_outs is {num_outs}, but in_channels {tuple(in_channels)} make {len(in_channels)} levels: they must agree')
+            raise ValueError(f'num_outs is {num_outs}, but in_channels {tuple(in_channels)} make {len(in_channels)} levels: '
+                             'they must agree')
         self.lateral_convs = nn.ModuleList(nn.Conv2d(c, out_channels, 1) for c in in_channels)
 
 # %% ../../nbs/models/01_neck.ipynb #b3df724b

@@ -68,7 +68,7 @@ def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: lo
                  conf_threshold:float=.4,  # least probability of being a lane
                  nms_thres:float=50.,      # mean distance in pixels below which two proposals are one lane
                  max_lanes:int=4,          # most lanes per image
-                )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, -1 where there are fewer; (B, N) bool, broken rows
+                )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, then -1; (B, N) bool, broken rows
     "Which proposals become lanes"
     pred, strips = pred.float(), pred.shape[-1] - ROW.head - 1
     scores, (start, length) = pred[..., ROW.logits].softmax(-1)[..., 1], (pred[..., ROW.extent]*strips).split(1, -1)

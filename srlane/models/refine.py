@@ -232,7 +232,7 @@ def loss(self:CascadeRefineHead,
 @torch.no_grad()
 def get_lanes(self:CascadeRefineHead,
               output:Tensor,        # (B,N,4+P) the network's output in evaluation
-              meta:list=None,       # a dict for each image: `size` (w,h) of the original, `cut_height` in its pixels; where missing, those of `geometry`
+              meta:list=None,       # a dict for each image: original's `size` (w,h) and `cut_height`; where missing, those of `geometry`
              )->list[list]:         # a list of `Lane` for each image, likeliest first
     "The lanes in each image"
     keep, broken = select_lanes(output, self.geometry.img_w, self.conf_threshold, self.nms_thres, self.max_lanes)

@@ -158,7 +158,7 @@ class ResNetWrapper(nn.Module):
                  resnet:str='resnet18',                          # a key of `resnets`
                  pretrained:bool|str=False,                      # True: torchvision's ImageNet weights; a path: those in that file
                  replace_stride_with_dilation:tuple=(False,)*3,  # for stages 2, 3, 4
-                 out_conv:bool|int=False,                        # a 1×1 convolution after the last stage: True to 128 channels, a number to so many
+                 out_conv:bool|int=False,                        # a 1×1 convolution after the last stage: True to 128 channels, or how many
                  in_channels:tuple=(64,128,256,512),             # stage widths; a negative last one drops stage 4
                  stem_channels:int=64,                           # of the first convolution
                 ):
