@@ -14,4 +14,5 @@ from .refine import CascadeRefineHead
 from .detector import TwoStageDetector, build_net, split_batch
 from .infer import infer
 
-_all_ = ['ResNetWrapper', 'resnets', 'ChannelMapper', 'LocalAngleHead', 'CascadeRefineHead', 'TwoStageDetector', 'build_net', 'split_batch', 'infer']
+_all_ = [
+    'ResNetWrapper', 'resnets', 'ChannelMapper', 'LocalAngleHead', 'CascadeRefineHead', 'TwoStageDetector', 'build_net', 'split_batch', 'infer']

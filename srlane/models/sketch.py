@@ -112,6 +112,10 @@ def forward(self:LocalAngleHead,
     return self.proposals(maps['angle'][-1]), maps
 
 # %% ../../nbs/models/05_sketch.ipynb #e2afec69
+def _given(gt_seg):
+    if gt_seg is None: raise ValueError('the network learns a segmentation too, but the batch has no gt_seg: make its targets with seg=True')
+    return gt_seg
+
 @patch
 def loss(self:LocalAngleHead,
          maps:dict,             # from a forward in training
@@ -123,7 +127,8 @@ def loss(self:LocalAngleHead,
     totals = totals or {}
     with full_precision(maps['angle'][0]):
         out = dict(angle_loss=angle_loss(maps['angle'], gt_angle, self.angle_weights, totals.get('angle')))
-        if 'seg' in maps: out['seg_loss'] = seg_loss(maps['seg'], gt_seg, self.seg_weights, self._background, totals.get('seg'))
+        if 'seg' in maps:
+            out['seg_loss'] = seg_loss(maps['seg'], _given(gt_seg), self.seg_weights, self._background, totals.get('seg'))
         return out
 
 # %% ../../nbs/models/05_sketch.ipynb #5c7eca18
@@ -131,7 +136,8 @@ def loss(self:LocalAngleHead,
 def totals(self:LocalAngleHead, gt_angle:list, gt_seg:list=None)->dict: # lists over levels of scalars
     "What `loss` divides by: it depends on the targets alone, so several devices can add theirs up before the first forward pass"
     out = dict(angle=[(t > 0).sum() for t in gt_angle])
-    if self.seg_conv is not None: out['seg'] = [seg_weights(t, self.seg_conv[0].weight.dtype, self._background).sum() for t in gt_seg]
+    if self.seg_conv is not None:
+        out['seg'] = [seg_weights(t, self.seg_conv[0].weight.dtype, self._background).sum() for t in _given(gt_seg)]
     return out
 
 # %% ../../nbs/models/05_sketch.ipynb #9cc7c7b5
