@@ -15,4 +15,5 @@ from .detector import TwoStageDetector, build_net, split_batch
 from .infer import infer
 
 _all_ = [
-    'ResNetWrapper', 'resnets', 'ChannelMapper', 'LocalAngleHead', 'CascadeRefineHead', 'TwoStageDetector', 'build_net', 'split_batch', 'infer']
+    'ResNetWrapper', 'resnets', 'ChannelMapper', 'LocalAngleHead', 'CascadeRefineHead', 'TwoStageDetector',
+    'build_net', 'split_batch', 'infer']

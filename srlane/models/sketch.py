@@ -113,7 +113,8 @@ def forward(self:LocalAngleHead,
 
 # %% ../../nbs/models/05_sketch.ipynb #e2afec69
 def _given(gt_seg):
-    if gt_seg is None: raise ValueError('the network learns a segmentation too, but the batch has no gt_seg: make its targets with seg=True')
+    if gt_seg is None:
+        raise ValueError('the network learns a segmentation too, but the batch has no gt_seg: make its targets with seg=True')
     return gt_seg
 
 @patch
