@@ -46,6 +46,7 @@ def run(path:Path, # a notebook
     nb, start = nbformat.read(path, 4), time.time()
     nb.metadata.pop('widgets', None)   # of the run before
     os.environ['TQDM_DISABLE'] = '1'   # a bar that has gone by is no output worth keeping
+    os.environ.pop('MPLBACKEND', None) # pictures belong into the notebook, whatever the shell has set
     NotebookClient(nb, timeout=1800, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
     once(nb)
     shrink(nb)
