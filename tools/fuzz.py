@@ -470,7 +470,7 @@ def overrides(rng, case):
 def culane_steps(rng, case, pred='pred'):
     "What is done with a CULane tree"
     from srlane.data.check import check_dataset
-    from srlane.metrics.culane import eval_culane
+    from srlane.metrics import eval_culane
     from srlane.data.datasets import build_dataset
     from srlane.lane import Lane
     c = copy.deepcopy(cfg)
@@ -504,7 +504,7 @@ def culane_text(rng, case):
 def culane_pred(rng, case):
     "CULane predictions, as text or as one JSON"
     case.fill('data', 'pred')
-    from srlane.metrics.culane import eval_culane
+    from srlane.metrics import eval_culane
     if rng.random() < .6:
         name = rng.choice(labels_of(case, 'pred'))
         case.put(name, encode(rng, mutate_text(rng, case.text(name) or '10 50 20 40 30 30\n', LABEL)))
@@ -536,7 +536,7 @@ def tusimple_label(rng, case):
     from srlane.data.check import check_dataset
     from srlane.data.datasets import build_dataset
     from srlane.lane import Lane
-    from srlane.metrics.tusimple import eval_tusimple
+    from srlane.metrics import eval_tusimple
     name = rng.choice(['tus/label_data_0313.json', 'tus/label_data_0531.json', 'tus/test_label.json', 'tus/test_label.json'])
     case.put(name, tusimple_lines(rng, case.text(name)))
     c = copy.deepcopy(cfg)
@@ -556,7 +556,7 @@ def tusimple_label(rng, case):
 
 def tusimple_pred(rng, case):
     "TuSimple predictions"
-    from srlane.metrics.tusimple import eval_tusimple
+    from srlane.metrics import eval_tusimple
     case.fill('tus_pred.json'); case.put('labels.json', case.base['tus/test_label.json'])
     case.put('tus_pred.json', tusimple_lines(rng, case.text('tus_pred.json')))
     return ['.json'], [('eval', lambda: fits(eval_tusimple('tus_pred.json', 'labels.json')))]
@@ -585,7 +585,7 @@ def lists(rng, case):
     if rng.random() < .3:      # images and labels at strange places within the data
         for n in rng.sample(['with blank.jpg', 'é.jpg', 'x.jpg', '-', 'a..jpg', '.jpg', '0'], 3):
             case.put(f'data/{n}', case.base['above.jpg']); case.put(f'data/{os.path.splitext(n)[0]}.lines.txt', '10 50 20 40 30 30\n')
-    from srlane.metrics.culane import eval_culane
+    from srlane.metrics import eval_culane
     listed = name.split('/', 1)[1]
     return [os.path.basename(name), 'list', ' (data', '/data', 'data/', 'pred/'], culane_steps(rng, case) + [('eval --list', lambda: fits(eval_culane('pred', 'data', list='data/' + listed, progress=False)))]
 
