@@ -8,6 +8,8 @@ import ast, base64, builtins, io, json, os, re, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import house
+
 root = Path(__file__).resolve().parent.parent
 max_bytes = 600_000  # of a notebook with its pictures
 
@@ -118,7 +120,7 @@ def lint(path:Path  # a notebook
         if c['cell_type'] != 'code': continue
         if any(o['output_type'] == 'error' for o in c.get('outputs', [])): say(i, 'its saved output is an error')
         if found := machine_path(c.get('outputs', [])): say(i, f'its saved output names a folder of one machine: {found[:60]}')
-    return out
+    return out + house.reading_problems(path)
 
 def main(argv:list):
     cmd, *names = argv or ['']
