@@ -791,7 +791,7 @@ def planted():
                 coloured=('control', lambda: fail(ValueError('odd.ckpt \x1b[1m'))), hang=('hang', lambda: time.sleep(60)), left=('processes left', fork_and_stay), many=('processes', many), dies=('SIGSEGV', lambda: os.kill(os.getpid(), signal.SIGSEGV)),
                 beside=('changes', lambda: write('../above/x.lines.txt')), outside=('leaves its folder', lambda: write('../../x')), makes=('makes', lambda: write('../x')), traceback=('a traceback', lambda: print('Traceback (most recent call last)')),
                 memory=('MemoryError', lambda: bytearray(2*MEMORY)), program=('leaves its folder', lambda: os.system('true')), nan=('accepts', lambda: finite({'a': math.nan})), part=('leaves', lambda: write('a.tmp')),
-                code=('not foreseen', lambda: print("srlane: error: KeyError: 'x' (not foreseen)") or Exit(1, ['check'], 'utf-8')))
+                code=('unexpected', lambda: print("srlane: error: KeyError: 'x' (unexpected: please report it)") or Exit(1, ['check'], 'utf-8')))
 
 def notices(base:dict, folder:Path)->list: # of names
     "The planted faults that were not noticed"
@@ -919,7 +919,7 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
             code, argv, encoding = value
             said = log.read_bytes().decode(encoding, 'replace')
             counts[f'exit {code}'] += 1
-            if unforeseen := re.search(r'error: (\w+)\b[^\n]*not foreseen', said): add(step, f'not foreseen: {unforeseen[1]}', said)
+            if unforeseen := re.search(r'error: (\w+)\b[^\n]*\(unexpected: please report', said): add(step, f'unexpected: {unforeseen[1]}', said)
             elif code not in ((0, 1, 2) if 'check' in argv else (0, 2)): add(step, f'exit code {code!r}', said)
             if code == 2:
                 tail = said.rstrip('\n').split('\n')
