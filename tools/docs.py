@@ -159,6 +159,7 @@ def check_links(site:Path)->list: # problems, one line each
     "Every link inside the site leads to a file and to an anchor that are there"
     pages, broken = {p.resolve(): Page(p.read_text(encoding='utf-8')) for p in site.rglob('*.html')}, defaultdict(list)
     for p, page in pages.items():
+        name = p.relative_to(site.resolve()).as_posix()
         for link in dict.fromkeys(page.links):
             full = link
             if link.startswith(site_url): link = os.path.relpath(site.resolve()/link[len(site_url):], p.parent)
@@ -166,8 +167,8 @@ def check_links(site:Path)->list: # problems, one line each
             path, _, anchor = link.partition('#')
             to = (p.parent/unquote(path.partition('?')[0])).resolve() if path else p
             if to.is_dir(): to = to/'index.html'
-            if not to.exists(): broken[f'{full} leads nowhere'].append(p.name)
-            elif anchor and to in pages and unquote(anchor) not in pages[to].ids: broken[f'{full}: the page has no such anchor'].append(p.name)
+            if not to.exists(): broken[f'{full} leads nowhere'].append(name)
+            elif anchor and to in pages and unquote(anchor) not in pages[to].ids: broken[f'{full}: the page has no such anchor'].append(name)
     if not pages: return [f'{site.name} has no pages']
     return [f'{msg} (on {names[0]}' + (f' and {len(names)-1} other pages)' if names[1:] else ')') for msg, names in broken.items()]
 
@@ -185,7 +186,7 @@ def check_outputs(proc:Path)->list:
     out = []
     for p in sorted(proc.rglob('*.ipynb')):
         for i, c in enumerate(json.loads(p.read_text(encoding='utf-8'))['cells']):
-            if any(o['output_type'] == 'error' for o in c.get('outputs', [])): out.append(f'{p.name}, cell {i}: an error for an output: {"".join(c["source"])[:80]!r}')
+            if any(o['output_type'] == 'error' for o in c.get('outputs', [])): out.append(f'{p.relative_to(proc)}, cell {i}: an error for an output: {"".join(c["source"])[:80]!r}')
     return out
 
 def check_sidebar(config:Path=root/'_quarto.yml')->list:

@@ -13,15 +13,17 @@ import house
 root = Path(__file__).resolve().parent.parent
 max_bytes = 600_000  # of a notebook with its pictures
 
-def notebooks(names=())->list: # paths of the notebooks named (`30_runner`, `metrics/index`, `nbs/30_runner.ipynb`), or of all, in reading order
+def notebooks(names=())->list: # paths of the notebooks named (`metrics/culane`, `06_culane`, `index`, `nbs/30_runner.ipynb`), or of all, in reading order
     "The notebooks of the project"
     every = sorted(p for p in (root/'nbs').rglob('*.ipynb') if not re.search(r'[/\\][._]', str(p.relative_to(root))))
     if not names: return every
-    asked = {n.removesuffix('.ipynb').rpartition('nbs/')[2] for n in names}
-    called = lambda p: {p.stem, p.relative_to(root/'nbs').with_suffix('').as_posix()} & asked
-    if unknown := asked.difference(*map(called, every)):
-        raise SystemExit(f'no notebook {", ".join(sorted(unknown))}; there are {", ".join(p.relative_to(root/"nbs").with_suffix("").as_posix() for p in every)}')
-    return [p for p in every if called(p)]
+    paths = {p: p.relative_to(root/'nbs').with_suffix('').as_posix() for p in every}
+    bare, found = lambda name: re.sub(r'(^|/)\d+\w*?_', r'\1', name), set()
+    for name in (n.removesuffix('.ipynb').rpartition('nbs/')[2] for n in names):
+        same = [p for p in every if paths[p] == name] or [p for p in every if name in (p.stem, bare(paths[p]), bare(p.stem))]   # a whole path first
+        if not same: raise SystemExit(f'no notebook {name}; there are {", ".join(paths.values())}')
+        found |= {*same}
+    return [p for p in every if p in found]
 
 # --- Running
 
@@ -126,16 +128,16 @@ def main(argv:list):
     cmd, *names = argv or ['']
     paths = notebooks(names)
     if cmd == 'run':
-        for p in paths: print(f'{p.name}: {run(p):.1f} s', flush=True)
+        for p in paths: print(f'{p.relative_to(root)}: {run(p):.1f} s', flush=True)
     elif cmd == 'test':
         failed = 0
         for p, ok, secs, text in test_all(paths):
-            print(f'{"passed" if ok else "FAILED"} {p.name} {secs:.1f} s' + ('' if ok else '\n' + text), flush=True)
+            print(f'{"passed" if ok else "FAILED"} {p.relative_to(root)} {secs:.1f} s' + ('' if ok else '\n' + text), flush=True)
             failed += not ok
         return int(failed > 0)
     elif cmd == 'lint':
         problems = [m for p in paths for m in lint(p)]
-        print('\n'.join(problems))
+        if problems: print('\n'.join(problems))
         return int(bool(problems))
     else: raise SystemExit(__doc__)
 
