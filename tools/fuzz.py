@@ -352,7 +352,8 @@ def kit():
     "What the groups need of the library; imported once, before the workers are forked"
     global cfg, small, load_config, keys, sections
     from omegaconf import OmegaConf
-    from srlane.config import Config, load_config
+    from srlane.config.schema import Config
+    from srlane.config import load_config
     import srlane
     for p in sorted(Path(srlane.__file__).parent.rglob('*.py')):
         if '__init__' not in p.name and p.stem != '_modidx': importlib.import_module('.'.join(p.relative_to(Path(srlane.__file__).parent.parent).with_suffix('').parts))
