@@ -41,6 +41,12 @@ def once(nb):
     for o in (o for c in nb.cells for o in c.get('outputs', []) if 'text/html' in o.get('data', {})):
         if any(o.data.get(m) and o.data[m].strip() in o.data['text/html'] for m in ('image/png', 'image/jpeg')): del o.data['text/html']
 
+def drop_bars(nb):
+    "A progress bar that has gone by is no output worth keeping"
+    bar = lambda o: 'application/vnd.jupyter.widget-view+json' in o.get('data', {}) and re.search(r'\d%\|', o.data.get('text/plain', ''))
+    for c in nb.cells:
+        if c.cell_type == 'code': c.outputs = [o for o in c.outputs if not bar(o)]
+
 def run(path:Path, # a notebook
        )->float:   # seconds
     "Execute a notebook, save its outputs and clean it; it stays as it was when a cell fails"
@@ -49,10 +55,11 @@ def run(path:Path, # a notebook
     from nbdev.clean import nbdev_clean
     nb, start = nbformat.read(path, 4), time.time()
     nb.metadata.pop('widgets', None)   # of the run before
-    os.environ['TQDM_DISABLE'] = '1'   # a bar that has gone by is no output worth keeping
+    os.environ['TQDM_DISABLE'] = '1'   # bars that are text
     os.environ.pop('MPLBACKEND', None) # pictures belong into the notebook, whatever the shell has set
     NotebookClient(nb, timeout=1800, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
     once(nb)
+    drop_bars(nb)
     shrink(nb)
     nbformat.write(nb, path)
     nbdev_clean(str(path))
