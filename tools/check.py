@@ -211,7 +211,7 @@ def check_fuzz(tally:Tally):
     tally.attempt('fuzz: hostile input gives a result or one clear line', lambda: run(sys.executable, 'tools/fuzz.py', '--quick', '--planted', '--workers', str(min(4, os.cpu_count() or 1))) and [])
 
 def check_bench(tally:Tally):
-    "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no figure is judged"
+    "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no number is judged"
     code = {p: p.read_text(encoding='utf-8') for p in sorted((root/'bench').glob('*.py'))}
     scripts = [p for p in code if '__main__' in code[p]]
     tally('bench: every benchmark has a --quick', [f'{p.name} has none' for p in scripts if '--quick' not in code[p]])

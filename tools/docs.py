@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import yaml
+import nbdev.processors, nbdev.serve
 import notebooks
 from nbdev.config import get_config
 from nbdev.doclinks import _build_modidx, _nbpath2html
@@ -31,10 +32,21 @@ site_url = f'{cfg.doc_host}{cfg.doc_baseurl}/'
 def page_name(name:str)->str: # `01_lane.ipynb` -> `lane.ipynb`, as nbdev names the page
     return _nbpath2html(Path(name)).with_suffix(Path(name).suffix).name
 
+_want_doc, _parallel = nbdev.processors._want_doc, nbdev.serve.parallel
+
+def document_building_blocks():
+    "Let nbdev document cells with `exporti` too: names that stay out of `__all__` are still what a notebook explains"
+    def want(c):
+        d = c.directives_
+        return _want_doc(c) or bool(c.source and c.cell_type == 'code' and 'exporti' in d and 'hide' not in d)
+    nbdev.processors._want_doc = want
+    nbdev.serve.parallel = lambda *args, **kw: _parallel(*args, **{**kw, 'method': 'fork'})       # the processes have to know it too
+
 def process()->Path: # `_proc`: nbdev's notebooks for rendering, with `show_doc` run and its links set
     "Let nbdev do its part of `nbdev_docs`: all that needs no Quarto"
     os.chdir(nbs)                                     # where a notebook's relative paths begin
     os.environ['PYTHONWARNINGS'] = 'ignore::UserWarning'  # nbdev's about cells that import and do more: `notebooks.py lint` is exact about them
+    document_building_blocks()
     refresh_quarto_yml()
     _build_modidx()
     proc = proc_nbs(n_workers=min(os.cpu_count(), 8))
