@@ -60,6 +60,19 @@ def import_problems(graph:dict)->list:
     if unknown: return out + [f'srlane.{u}: no such package in the order of tools/house.py' for u in unknown]
     return out + [f'{m} imports {n}, which stands below it' for m in sorted(graph) for n in sorted(graph[m]) if rank(n) > rank(m)]
 
+def notebook_of(path:Path)->str: # `metrics/06_culane`; '' for a module without
+    "The notebook that a module is exported from"
+    m = re.search(r'File to edit: \S*?nbs/(\S+?)\.ipynb', path.read_text(encoding='utf-8'))
+    return m[1] if m else ''
+
+def order_problems(graph:dict, # module → modules it imports
+                   source:dict, # module → its notebook
+                  )->list:
+    "Notebooks that import one of their folder that stands after them, or the folder's own index, which stands on them all"
+    pairs = [(source[m], source[n]) for m in sorted(graph) for n in sorted(graph[m]) if source.get(m) and source.get(n)]
+    folder, last = lambda s: s.rpartition('/')[0], lambda s: s.endswith('index')
+    return [f'nbs/{a} imports nbs/{b}, which stands after it' for a, b in pairs if folder(a) and folder(a) == folder(b) and not last(a) and (last(b) or b > a)]
+
 def length_problems(lines:dict)->list: # module → its number of lines
     "Modules that nobody reads in one sitting"
     return [f'{m}: {n} lines, {max_module} at most' for m, n in sorted(lines.items()) if n > max_module and m not in tables]
@@ -170,6 +183,7 @@ def check()->dict: # rule → problems, one line each
     graph = {name: set(imports(name, p, mods)) for name, p in mods.items()}
     public = {name: public_names(p) for name, p in mods.items() if p.name != '__init__.py'}
     return {'no imports in a circle, and none against the order of packages': import_problems(graph),
+            'notebooks import from those before them': order_problems(graph, {name: notebook_of(p) for name, p in mods.items()}),
             f'modules have at most {max_module} lines': length_problems({name: len(p.read_text(encoding='utf-8').splitlines()) for name, p in mods.items()}),
             'public names are used outside their module': lonely_problems(public, read_uses(mods)),
             f'at most {max_run} exported lines before something happens, lines of at most {max_line}, no old words: notebooks': [m for p in notebooks() for m in reading_problems(p)],
@@ -182,6 +196,8 @@ def unnoticed()->list: # one line each
         'a circle': import_problems({'srlane.lane.a': {'srlane.lane.b'}, 'srlane.lane.b': {'srlane.lane.a'}}),
         'a package that imports one below it': import_problems({'srlane.lane.a': {'srlane.metrics.b'}, 'srlane.metrics.b': set()}),
         'a package that has no place': import_problems({'srlane.utils': set()}),
+        'a notebook that imports a later one': order_problems({'srlane.a.b': {'srlane.a.c'}}, {'srlane.a.b': 'a/01_b', 'srlane.a.c': 'a/02_c'}),
+        'a notebook that imports its own index': order_problems({'srlane.a.b': {'srlane.a'}}, {'srlane.a.b': 'a/01_b', 'srlane.a': 'a/index'}),
         'a long module': length_problems({'srlane.lane.a': max_module + 1}),
         'a lonely name': lonely_problems({'srlane.a': ['f', 'g']}, [('srlane.a', {'f', 'g'}), ('srlane.b', {'g'})]),
         'a long run': essay_problems([(0, 'code', code(40)), (1, 'markdown', 'And now'), (2, 'code', code(40, top='#| exporti\n'))]),
@@ -191,6 +207,7 @@ def unnoticed()->list: # one line each
                                                           'numbers that are none', 'runner.stopping', 'find_rate(', 'f1_figures(3)')}}
     fine = {
         'the order': import_problems({'srlane.metrics.a': {'srlane.lane.b'}, 'srlane.lane.b': {'srlane.basics'}, 'srlane.basics': set(), 'srlane': set()}),
+        'notebooks in order': order_problems({'srlane.a.c': {'srlane.a.b'}, 'srlane.a': {'srlane.a.c'}}, {'srlane.a.b': 'a/01_b', 'srlane.a.c': 'a/02_c', 'srlane.a': 'a/index'}),
         'a name that another uses': lonely_problems({'srlane.a': ['f']}, [('srlane.a', {'f'}), (None, {'f'})]),
         'runs with something to see between': essay_problems([(0, 'code', code(40)), (1, 'code', 'f(3)'), (2, 'code', code(40))]),
         **{f'the words {w!r}': word_problems(w) for w in ('non-maximum suppression', 'a training step', 'a set made up of lanes', 'in turn', 'from nbdev.processors import x', 'not a number')},
