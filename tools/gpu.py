@@ -414,7 +414,7 @@ def repeat(r, where):
     r.must(not left, f'without a deterministic form: {", ".join(left)}')
 
 def train_repeatably(overrides, tell=None):
-    "A training with noise from every generator whose scaler changes every few steps"
+    "A run with noise from every generator whose scaler changes every few steps"
     deterministic()
     srlane.models.refine.sample_features = sample_by_products
     runner = runner_of(overrides, [DeviceNoise(), Losses(), *([Tell(tell)] if tell is not None else [])], scale=2.**13, growth_interval=3)
@@ -424,7 +424,7 @@ def train_repeatably(overrides, tell=None):
 @check(100)
 def resume(r, where):
     "Killed and resumed with the fp16 scaler, averaged weights and clipping: every bit as if nothing had happened"
-    steps, log = (26 if where.cuda else 8), where.tmp/'resume_trainings.txt'
+    steps, log = (26 if where.cuda else 8), where.tmp/'resume_runs.txt'
     more = dict(precision='16-mixed', ema=.9, clip_grad=1., channels_last='true', workers=2, total_iter=steps, eval_ep=2, save_interval=3, patience=50)
     train = lambda name, tell=None, **extra: child(train_repeatably, where.settings(name, **more, **extra), tell, log=log)
     def ended(p, what):
@@ -520,12 +520,12 @@ def spread(rank, world, out, overrides, port):
     if rank == 0: torch.save(dict(losses=torch.tensor(losses.state(), dtype=torch.float64), weights=flat(runner.network.state_dict()).cpu(), world=fabric.world_size), out)
 
 def compare_runs(r, name, one, two, most=1e-7): # dicts of losses and weights
-    "Whether two trainings in float64 went the same way"
+    "Whether two runs in float64 went the same way"
     r.close(f'{name} losses', (two['losses']/one['losses'] - 1).abs().max().item(), most)
     r.close(f'{name} weights', (two['weights'] - one['weights']).abs().max().item(), most)
 
 def one_and_two(r, where, name, **more):
-    "A training by one process, and by two that share the device"
+    "A run by one process, and by two that share the device"
     common, runs, log = dict(precision='64-true', batch_size=8, total_iter=6 if where.cuda else 3, eval_ep=100, **constant), [], where.tmp/f'{name}_log.txt'
     for world in (1, 2):
         out, port = where.tmp/f'{name}{world}.pt', stress.free_port()

@@ -1,8 +1,8 @@
-"""Fault injection: trainings are killed, starved and spoilt, and spread over processes; nothing may be lost or differ.
+"""Fault injection: runs are killed, starved and spoilt, and spread over processes; nothing may be lost or differ.
 
     python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices uneven nolanes dead launch interrupt (all without a name)
 
-Everything happens on made-up roads in a temporary folder, with the network of the preset `demo`, on the CPU.
+Everything happens on synthetic roads in a temporary folder, with the network of the preset `demo`, on the CPU.
 `--quick` is what `make test` does: fewer kills, fewer ways to start processes.
 """
 import argparse, io, os, queue, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
@@ -31,7 +31,7 @@ def make_roads(root:Path)->Path:
     return root
 
 def settings(roads:Path, runs:Path, **more)->list: # of key=value
-    "What all trainings here have in common"
+    "What all runs here have in common"
     common = dict(data_root=roads, work_dirs=runs, ori_img_w=410, ori_img_h=148, cut_height=68, img_w=256, img_h=96, accelerator='cpu', batch_size=4, workers=0, total_iter=30,
                   eval_ep=3, log_interval=1, decode_reduced='false')
     return [f'{k}={v}' for k, v in {**common, **more}.items()]
@@ -204,7 +204,7 @@ def stopping(root:Path, quick:bool)->list:
 # --- Spoilt
 
 def expect(problems, what, log, code, wanted_code, *words):
-    "Note where a training did not end as it should"
+    "Note where a run did not end as it should"
     said = log.read_text()
     if code != wanted_code: problems.append(f'{what}: exit code {code}, not {wanted_code}:\n{said[-2500:]}')
     problems += [f'{what}: nothing said of {w!r}:\n{said[-2500:]}' for w in words if not re.search(w, said)]
@@ -338,7 +338,7 @@ class StopInValidation(Callback):
         if runner.fabric.global_rank == 0: runner.stop('asked to')
 
 def report(out:Path, overrides:list, callbacks=()):
-    "A training that writes what came of it: what `--report` does, so that launchers can start it"
+    "A run that writes what came of it: what `--report` does, so that launchers can start it"
     losses = []
     class Losses(Callback):
         def after_step(self, runner, batch, output): losses.append(float(output['loss']))
@@ -356,7 +356,7 @@ def free_port()->int:
 def torchrun(*args)->list: return [sys.executable, '-m', 'torch.distributed.run', *map(str, args)]
 
 def started(how, arguments)->list: # of commands that together are one training
-    "Commands that start a training on several processes"
+    "Commands that start a run on several processes"
     port = free_port()
     if how == 'torchrun': return [torchrun('--nproc_per_node=2', f'--master_port={port}', *arguments)]
     if how == 'fabric run': return [[sys.executable, '-m', 'lightning.fabric.cli', '--accelerator=cpu', '--devices=2', f'--main-port={port}', *arguments]]
@@ -379,7 +379,7 @@ def end(processes, secs)->list: # of exit codes; None for one that had to be kil
     return codes
 
 def devices(root:Path, quick:bool)->list:
-    "However a training is spread over processes and parts, losses, weights and metric are the same"
+    "However a run is spread over processes and parts, losses, weights and metric are the same"
     roads, problems, one = make_roads(root/'roads'), [], {}
     more = dict(total_iter=8 if quick else 20, batch_size=8, freeze_bn='true', seg_loss_weight=.5, frame_filter=.01, eval_ep=100, log_interval=2, **{'test_parameters.conf_threshold': 0., 'scheduler.warm_up_iters': 2})
     runs = [('1', '', dict(gpus=1)), ('2 processes', '', dict(gpus=2)), ('2 processes, 2 parts', '', dict(gpus=2, accumulate=2))]

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import cv2, numpy as np
 from fastcore.basics import patch
 from ..basics import core_count, process_count, user_path, within
-from ..metrics.culane import map_groups
+from ..basics import map_groups
 from .datasets import CULane, DataError, Entry, LaneDataset, TuSimple
 from ..lane import (ImageGeometry, build_geometry, clean_polyline, clip_polyline, encode_row, image_name, label_points,
                          tusimple_points)

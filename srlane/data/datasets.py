@@ -23,7 +23,7 @@ from fastcore.basics import patch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from ..basics import OneLineError, core_count, process_count, user_path, whole_file, within
 from ..lane import ImageGeometry, build_geometry, drop_placeholders, image_name, label_points, lanes_to_culane, read_culane, tusimple_points
-from ..metrics.culane import image_size as header_size, read_categories
+from ..metrics.reading import image_size as header_size, read_categories
 from ..metrics import culane_score, tusimple_score
 from .targets import lane_targets, left_out, network_lanes
 from .transforms import Augmentation, build_augmentation, network_image, read_image

@@ -21,7 +21,7 @@ from ..models.nms import select_lanes
 from ..models.sketch import at_least_float32
 from .html import INK, Picture, figure_picture, ink_axes, picture_tag, write_page
 from ..training.recorder import progress as watched
-from ..metrics.score import Score, f1_figures
+from ..metrics.score import Score, f1_scores
 from ..data.transforms import read_image
 from ..metrics.tusimple import FOUND, lane_accuracies, tusimple_f1
 from .pictures import save_image
@@ -365,7 +365,7 @@ def figures(self:Interpretation, predictions): # (3, images): hits, false, misse
 def f1_of(self:Interpretation, figures)->float: # (images, 3) as `figures` gives them
     "F1 of a split, from the figures of its images"
     a, b, c = figures.sum(0)
-    if isinstance(self.score, CULaneScore): return f1_figures(a, b, c)['f1'] or 0.
+    if isinstance(self.score, CULaneScore): return f1_scores(a, b, c)['f1'] or 0.
     return tusimple_f1(a/len(figures), b/len(figures))
 
 # %% ../../nbs/look/04_interpretation.ipynb #b5c226a8

@@ -7,7 +7,9 @@ __all__ = ['Score', 'CULaneScore', 'MEAN_IOUS', 'culane_score', 'eval_culane', '
 
 # %% ../../nbs/metrics/index.ipynb #49f07e69
 from .score import Score
-from .culane import CULaneScore, MEAN_IOUS, culane_score, eval_culane
-from .tusimple import TuSimpleScore, eval_tusimple, tusimple_score
+from .culane import CULaneScore, MEAN_IOUS, culane_score
+from .culane_eval import eval_culane
+from .tusimple import TuSimpleScore, tusimple_score
+from .tusimple_eval import eval_tusimple
 
 _all_ = ['Score', 'CULaneScore', 'MEAN_IOUS', 'culane_score', 'eval_culane', 'TuSimpleScore', 'eval_tusimple', 'tusimple_score']
