@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['select', 'check_values']
 
-# %% ../../nbs/config/06_checks.ipynb #a0c108d8
+# %% ../../nbs/config/06_checks.ipynb #05c22693
 import math, pkgutil
 from omegaconf import OmegaConf
 from .expressions import ConfigError
 from .merge import call_omegaconf
 from .schema import bounds_problem, settings
 
-# %% ../../nbs/config/06_checks.ipynb #799eabe8
+# %% ../../nbs/config/06_checks.ipynb #649fbb80
 def _not_finite(tree, # dicts and lists
                 key='', # of the tree
                ):     # (key, value) pairs
@@ -21,7 +21,7 @@ def _not_finite(tree, # dicts and lists
     for k, v in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
         yield from _not_finite(v, f'{key}[{k}]' if isinstance(tree, list) else f'{key}.{k}' if key else f'{k}')
 
-# %% ../../nbs/config/06_checks.ipynb #a864633e
+# %% ../../nbs/config/06_checks.ipynb #babc89b9
 def _image_misfits(c):
     "What the sizes of images and batches do not agree on"
     h, rows, batch = c['img_h'], c['num_points'], c['batch_size']
@@ -52,7 +52,7 @@ def _backbone_misfits(c):
     if inputs != n: yield 'neck.in_channels', f"there are {n} levels (n_fpn): give {n} widths, or n_fpn={inputs}"
     elif c['feat_ds_strides'] != strides: yield 'feat_ds_strides', f'the levels of this network have strides {strides}: give those'
 
-# %% ../../nbs/config/06_checks.ipynb #f02746be
+# %% ../../nbs/config/06_checks.ipynb #d8e2e1e7
 def _head_misfits(c):
     "What the heads' sizes do not agree on"
     r, rows, stages = c['roi_head'], c['num_points'], c['roi_head']['refine_layers']
@@ -64,7 +64,7 @@ def _head_misfits(c):
     for k in ('z_mean', 'z_std'):
         if len(c[k]) not in (1, stages): yield k, f"there are {stages} stages (roi_head.refine_layers): give 1 value or {stages}"
 
-# %% ../../nbs/config/06_checks.ipynb #17a1fe68
+# %% ../../nbs/config/06_checks.ipynb #895a9828
 def _type_misfits(c):
     "What is wrong with settings that can be of several types"
     index = lambda v: isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 1024
@@ -80,7 +80,7 @@ def _misfits(c # tree of `Config`, resolved: dicts and lists
     "What cannot go together in a configuration whose values are all within their bounds"
     for check in (_image_misfits, _backbone_misfits, _head_misfits, _type_misfits): yield from check(c)
 
-# %% ../../nbs/config/06_checks.ipynb #93ade3b4
+# %% ../../nbs/config/06_checks.ipynb #59a311d7
 _augmentation = 'srlane.data.transforms:build_augmentation'
 _optimization = 'srlane.training.optim:check_optimization'
 
@@ -95,13 +95,14 @@ def _check_optimization(c):
     published = set(o) == {'type', 'lr'} and o['type'] == 'AdamW' and s.get('type') == 'warmup' and len(s) == 3 and counts
     if not published: pkgutil.resolve_name(_optimization)(o, s)
 
-# %% ../../nbs/config/06_checks.ipynb #2069f0ab
+# %% ../../nbs/config/06_checks.ipynb #e0bdbd4b
 def select(tree, # nested dicts
            key,  # with dots
           ):     # value
     "A value by its key"
     for k in key.split('.'):
-        if not isinstance(tree, dict): raise ConfigError(f"{key}: {str(tree)[:60]!r} stands where this key's section should: write {key}=value")
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{key}: {str(tree)[:60]!r} stands where this key's section should: write {key}=value")
         tree = tree[k]
     return tree
 

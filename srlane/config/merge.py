@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['call_omegaconf', 'merge', 'read_override']
 
-# %% ../../nbs/config/05_merge.ipynb #38036aae
+# %% ../../nbs/config/05_merge.ipynb #2983a37b
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ..basics import did_you_mean
@@ -13,7 +13,7 @@ from .assignments import join
 from .expressions import ConfigError
 from .schema import Config
 
-# %% ../../nbs/config/05_merge.ipynb #d56dcd4d
+# %% ../../nbs/config/05_merge.ipynb #be858453
 def _first_line(e):
     "The first line of an exception's words"
     return next(iter(str(e).splitlines()), type(e).__name__)
@@ -34,7 +34,8 @@ def call_omegaconf(f,   # function of a configuration
     "`f(cfg)`, with an error of OmegaConf in our words"
     try: return f(cfg)
     except OmegaConfBaseException as e: raise ConfigError(_words(e, cfg, at)) from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e: raise ConfigError(f"{at('')}: {_first_line(e)}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
+        raise ConfigError(f"{at('')}: {_first_line(e)}") from None
 
 # %% ../../nbs/config/05_merge.ipynb #ccd4a97a
 def merge(cfg,  # OmegaConf tree of `Config`
