@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['select', 'check_values']
 
-# %% ../../nbs/config/06_checks.ipynb #05c22693
+# %% ../../nbs/config/06_checks.ipynb #39dc5b45
 import math, pkgutil
 from omegaconf import OmegaConf
 from .expressions import ConfigError
 from .merge import call_omegaconf
 from .schema import bounds_problem, settings
 
-# %% ../../nbs/config/06_checks.ipynb #649fbb80
+# %% ../../nbs/config/06_checks.ipynb #9b1abc8c
 def _not_finite(tree, # dicts and lists
                 key='', # of the tree
                ):     # (key, value) pairs
@@ -21,7 +21,7 @@ def _not_finite(tree, # dicts and lists
     for k, v in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
         yield from _not_finite(v, f'{key}[{k}]' if isinstance(tree, list) else f'{key}.{k}' if key else f'{k}')
 
-# %% ../../nbs/config/06_checks.ipynb #babc89b9
+# %% ../../nbs/config/06_checks.ipynb #c402c15e
 def _image_misfits(c):
     "What the sizes of images and batches do not agree on"
     h, rows, batch = c['img_h'], c['num_points'], c['batch_size']
@@ -52,7 +52,7 @@ def _backbone_misfits(c):
     if inputs != n: yield 'neck.in_channels', f"there are {n} levels (n_fpn): give {n} widths, or n_fpn={inputs}"
     elif c['feat_ds_strides'] != strides: yield 'feat_ds_strides', f'the levels of this network have strides {strides}: give those'
 
-# %% ../../nbs/config/06_checks.ipynb #d8e2e1e7
+# %% ../../nbs/config/06_checks.ipynb #ed0aa527
 def _head_misfits(c):
     "What the heads' sizes do not agree on"
     r, rows, stages = c['roi_head'], c['num_points'], c['roi_head']['refine_layers']
@@ -61,10 +61,12 @@ def _head_misfits(c):
         nearest = max(1, round(v/groups))*groups
         if v % groups: yield f'roi_head.{k}', f"it cannot be split into num_groups={groups} equal parts: give {nearest}"
     if r['sample_points'] > rows: yield 'roi_head.sample_points', f"a proposal has num_points={rows} rows to look from: give at most {rows}"
+    wanted = 'there is 1 stage (roi_head.refine_layers): give 1 value'
+    if stages > 1: wanted = f'there are {stages} stages (roi_head.refine_layers): give 1 value or {stages}'
     for k in ('z_mean', 'z_std'):
-        if len(c[k]) not in (1, stages): yield k, f"there are {stages} stages (roi_head.refine_layers): give 1 value or {stages}"
+        if len(c[k]) not in (1, stages): yield k, wanted
 
-# %% ../../nbs/config/06_checks.ipynb #895a9828
+# %% ../../nbs/config/06_checks.ipynb #75091001
 def _type_misfits(c):
     "What is wrong with settings that can be of several types"
     index = lambda v: isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 1024
@@ -80,7 +82,7 @@ def _misfits(c # tree of `Config`, resolved: dicts and lists
     "What cannot go together in a configuration whose values are all within their bounds"
     for check in (_image_misfits, _backbone_misfits, _head_misfits, _type_misfits): yield from check(c)
 
-# %% ../../nbs/config/06_checks.ipynb #59a311d7
+# %% ../../nbs/config/06_checks.ipynb #b420243a
 _augmentation = 'srlane.data.transforms:build_augmentation'
 _optimization = 'srlane.training.optim:check_optimization'
 
@@ -95,7 +97,7 @@ def _check_optimization(c):
     published = set(o) == {'type', 'lr'} and o['type'] == 'AdamW' and s.get('type') == 'warmup' and len(s) == 3 and counts
     if not published: pkgutil.resolve_name(_optimization)(o, s)
 
-# %% ../../nbs/config/06_checks.ipynb #e0bdbd4b
+# %% ../../nbs/config/06_checks.ipynb #8569388a
 def select(tree, # nested dicts
            key,  # with dots
           ):     # value

@@ -15,20 +15,20 @@ from .merge import call_omegaconf, merge, read_override
 from .schema import Config, settings
 from .source import read_source, where
 
-# %% ../../nbs/config/07_load.ipynb #bc96a46a
+# %% ../../nbs/config/07_load.ipynb #22a0baa6
 def _expand_paths(cfg, at):
     "`~` in paths, written out; in place"
     raw = OmegaConf.to_container(cfg, resolve=False)
     for key, f in settings():
         if not f.metadata.get('path') or not str(v := select(raw, key)).startswith('~'): continue
-        try: OmegaConf.update(cfg, key, str(user_path(v)))
-        except RuntimeError: raise ConfigError(f"{at(key)}: {key}={v}: there is no such user's folder".lstrip(': ')) from None
+        if (full := str(user_path(v))).startswith('~'): raise ConfigError(f"{at(key)}: {key}={v}: there is no such user's folder".lstrip(': '))
+        OmegaConf.update(cfg, key, full)
 
-# %% ../../nbs/config/07_load.ipynb #75a3dff7
+# %% ../../nbs/config/07_load.ipynb #e2d2727e
 def _require_values(cfg, name, at):
     "A `ConfigError` that names the values which nothing gives"
-    missing = sorted(call_omegaconf(OmegaConf.missing_keys, cfg, at))
-    missing = [k for k in missing if 'data_root' not in missing or not k.endswith('.data_root')]
+    raw = OmegaConf.to_container(cfg, resolve=False)
+    missing = [k for k in sorted(call_omegaconf(OmegaConf.missing_keys, cfg, at)) if not str(select(raw, k)).startswith('${')]
     if missing: raise ConfigError(f"{name}: no value for {', '.join(missing)}: write it in the file, or give {missing[0]}=…")
 
 def _keys(tree, prefix=''):
@@ -37,7 +37,7 @@ def _keys(tree, prefix=''):
         yield f'{prefix}{k}'
         if isinstance(v, dict): yield from _keys(v, f'{prefix}{k}.')
 
-# %% ../../nbs/config/07_load.ipynb #5c486e45
+# %% ../../nbs/config/07_load.ipynb #456316bf
 def load_config(name_or_path, # a preset, a YAML file, or a Python file of the published form
                 *overrides,   # 'key=value' with dots for sections (`optimizer.lr=1e-3`), or dicts; later ones win
                ): # OmegaConf tree of `Config`

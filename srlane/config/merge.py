@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['call_omegaconf', 'merge', 'read_override']
 
-# %% ../../nbs/config/05_merge.ipynb #2983a37b
+# %% ../../nbs/config/05_merge.ipynb #fdca3bcc
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ..basics import did_you_mean
@@ -13,7 +13,7 @@ from .assignments import join
 from .expressions import ConfigError
 from .schema import Config
 
-# %% ../../nbs/config/05_merge.ipynb #be858453
+# %% ../../nbs/config/05_merge.ipynb #32bf15ca
 def _first_line(e):
     "The first line of an exception's words"
     return next(iter(str(e).splitlines()), type(e).__name__)
@@ -73,4 +73,4 @@ def read_override(o # 'key=value', or a dict
     if not value and '=' not in o or not key.strip(): raise ConfigError(f"override {o!r}: write key=value")
     if value.strip() == '???': raise ConfigError(f"override {o!r}: give a value")
     try: return OmegaConf.to_container(OmegaConf.from_dotlist([o])), f'override {o!r}'
-    except Exception as e: raise ConfigError(f"override {o[:80]!r}: {_first_line(e)}") from None
+    except Exception as e: raise ConfigError(f"override {o[:80]!r}: {getattr(e, 'problem', None) or _first_line(e)}") from None

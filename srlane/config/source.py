@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['presets', 'Source', 'where', 'read_source']
 
-# %% ../../nbs/config/04_source.ipynb #8f68e956
+# %% ../../nbs/config/04_source.ipynb #29f099ce
 import io, re
 from dataclasses import fields
 from importlib.resources import files
@@ -26,7 +26,7 @@ def presets()->list: # of str
     "Names of the configurations that come with the package"
     return sorted(p.name.removesuffix('.yaml') for p in _presets().iterdir() if p.name.endswith('.yaml'))
 
-# %% ../../nbs/config/04_source.ipynb #c7c7d5ae
+# %% ../../nbs/config/04_source.ipynb #49c4bc24
 class Source(NamedTuple):
     "What a file and its bases say"
     tree:dict  # settings
@@ -67,7 +67,7 @@ def _compose(path, text):
         mark, why = getattr(e, 'problem_mark', None), getattr(e, 'problem', None) or ' '.join(str(e).split())
         raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: not YAML: {why[:200]}") from None
 
-# %% ../../nbs/config/04_source.ipynb #a017707e
+# %% ../../nbs/config/04_source.ipynb #9691a15d
 def _yaml_tree(path, text):
     "The settings of a YAML text"
     try: tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
@@ -78,7 +78,7 @@ def _yaml_tree(path, text):
     if not isinstance(tree, dict): raise ConfigError(f"{path}:1: a configuration is made of 'key: value' lines")
     return tree
 
-# %% ../../nbs/config/04_source.ipynb #c130812f
+# %% ../../nbs/config/04_source.ipynb #bb118c98
 def _without_copied_options(path, tree):
     "(settings, notes): the options that a run of version 0.1 left in its copy are taken out"
     copied = path.name == 'config.yaml' and '_base_' not in tree and {*run_options} <= {*tree} and (path.parent/'log.txt').is_file()
@@ -87,7 +87,7 @@ def _without_copied_options(path, tree):
     said = f"left out, as options of the run that kept this copy: {', '.join(changed)}; give again what should hold again"
     return OmegaConf.to_container(experiment(OmegaConf.create(tree))), [said]*bool(changed)
 
-# %% ../../nbs/config/04_source.ipynb #bac4cb56
+# %% ../../nbs/config/04_source.ipynb #70c7681f
 def _read_yaml(path, seen=()):
     "A YAML file's settings over those of its `_base_`"
     path, seen, text = Path(path), (*seen, Path(path).resolve()), read_text(path)
