@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['user_path', 'whole_file', 'write_whole', 'within', 'did_you_mean', 'one_line', 'OneLineError', 'core_count',
-           'process_count', 'free_memory', 'check_number']
+           'process_count', 'free_memory', 'check_number', 'clock', 'frontend', 'progress']
 
 # %% ../nbs/00_basics.ipynb #b96e6c5f
 import difflib, errno, os, re, stat, sys, threading, time
@@ -143,3 +143,35 @@ def check_number(name:str,       # what errors call it
     if number and low <= value and (high is None or value <= high): return value
     bounds = f'{low:,} or more' if high is None else f'between {low:,} and {high:,}'
     raise ValueError(f'{name}={value!r}: give a {"whole " if whole else ""}number, {bounds}')
+
+# %% ../nbs/00_basics.ipynb #fbbbf79e
+import math
+from multiprocessing import parent_process
+
+# %% ../nbs/00_basics.ipynb #eca989f4
+def clock(seconds # None or NaN where it is not known
+         )->str:  # h:mm:ss
+    "A duration"
+    if seconds is None or not math.isfinite(seconds): return '–'
+    m, s = divmod(max(0, round(seconds)), 60)
+    return f'{m//60}:{m%60:02d}:{s:02d}'
+
+# %% ../nbs/00_basics.ipynb #0e5b2d57
+def frontend()->str: # 'widget', 'page', 'line' or 'none'
+    "What can be shown here: widgets, HTML, lines of text, or nothing"
+    if parent_process() is not None: return 'none'
+    if os.environ.get('IN_TEST') or 'IPython' not in sys.modules: return 'line'
+    from IPython import get_ipython
+    shell = get_ipython()
+    if not hasattr(shell, 'kernel'): return 'line'
+    parent = shell.get_parent() if hasattr(shell, 'get_parent') else {}
+    return 'widget' if parent.get('metadata') else 'page'
+
+def progress(items,     # iterable with a length
+             desc:str,  # what is going on
+             show=True, # where somebody watches
+            ):          # the items, one after another
+    "`items`, with a bar where somebody watches"
+    from tqdm.auto import tqdm
+    watched = show and (sys.stderr.isatty() or frontend() == 'widget')
+    return tqdm(items, desc=desc, leave=False, **({} if watched else dict(disable=True)))
