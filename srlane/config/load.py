@@ -15,16 +15,17 @@ from .merge import call_omegaconf, merge, read_override
 from .schema import Config, settings
 from .source import read_source, where
 
-# %% ../../nbs/config/07_load.ipynb #22a0baa6
+# %% ../../nbs/config/07_load.ipynb #c7c8c04b
 def _expand_paths(cfg, at):
     "`~` in paths, written out; in place"
     raw = OmegaConf.to_container(cfg, resolve=False)
     for key, f in settings():
         if not f.metadata.get('path') or not str(v := select(raw, key)).startswith('~'): continue
-        if (full := str(user_path(v))).startswith('~'): raise ConfigError(f"{at(key)}: {key}={v}: there is no such user's folder".lstrip(': '))
+        full = str(user_path(v))
+        if full.startswith('~'): raise ConfigError(f"{at(key)}: {key}={v}: there is no such user's folder".lstrip(': '))
         OmegaConf.update(cfg, key, full)
 
-# %% ../../nbs/config/07_load.ipynb #e2d2727e
+# %% ../../nbs/config/07_load.ipynb #b65e04e9
 def _require_values(cfg, name, at):
     "A `ConfigError` that names the values which nothing gives"
     raw = OmegaConf.to_container(cfg, resolve=False)
@@ -37,7 +38,7 @@ def _keys(tree, prefix=''):
         yield f'{prefix}{k}'
         if isinstance(v, dict): yield from _keys(v, f'{prefix}{k}.')
 
-# %% ../../nbs/config/07_load.ipynb #456316bf
+# %% ../../nbs/config/07_load.ipynb #b2131d13
 def load_config(name_or_path, # a preset, a YAML file, or a Python file of the published form
                 *overrides,   # 'key=value' with dots for sections (`optimizer.lr=1e-3`), or dicts; later ones win
                ): # OmegaConf tree of `Config`

@@ -44,7 +44,7 @@ def _link_derived(tree):
         for k in path: node = node.get(k) if isinstance(node, dict) else None
         if isinstance(node, dict) and last in node and source in tree and node[last] == tree[source]: node[last] = f'${{{source}}}'
 
-# %% ../../nbs/config/03_published.ipynb #74745f20
+# %% ../../nbs/config/03_published.ipynb #c0e1e809
 def _augmentations(processes, # of a published training split: dicts with a `type`
                   )->tuple:   # (transforms less the resizing that always happens, types that have no meaning here)
     "The transforms of a published process list"
@@ -63,7 +63,7 @@ def _known_part(section, tree, prefix, left_out):
         else: out[k] = _known_part(kinds[k], v, f'{prefix}{k}.', left_out) if is_dataclass(kinds[k]) else v
     return out
 
-# %% ../../nbs/config/03_published.ipynb #e5779023
+# %% ../../nbs/config/03_published.ipynb #787480ab
 def _misspelt(names, lines):
     "Raise for names (with values) that are all but ours"
     ours, free = list(Config.__dataclass_fields__), ('optimizer', 'scheduler', *_sections)
@@ -77,7 +77,7 @@ def _check_plain(v, key, line):
         if isinstance(v, dict) and not isinstance(k, str): raise ConfigError(f"{line}: {key}: the key {k!r} is no name")
         _check_plain(o, f'{key}[{k}]' if isinstance(v, list) else f'{key}.{k}', line)
 
-# %% ../../nbs/config/03_published.ipynb #9a268307
+# %% ../../nbs/config/03_published.ipynb #998c2898
 def _take_dataset(tree, lines, left_out):
     "The published `dataset`, with its transforms as `augment`; in place"
     d = tree.get('dataset')
@@ -92,7 +92,7 @@ def _take_dataset(tree, lines, left_out):
     if train.get('type') == 'CULane': tree.setdefault('frame_filter', 15.)
     tree['dataset'] = {k: {a: v for a, v in s.items() if a != 'processes'} if isinstance(s, dict) else s for k, s in d.items()}
 
-# %% ../../nbs/config/03_published.ipynb #68f30ba5
+# %% ../../nbs/config/03_published.ipynb #ddea51e6
 def _shorten_z(tree):
     "The first entries of `z_mean` and `z_std` serve where there are more than stages; in place; yields notes"
     roi = tree.get('roi_head')
@@ -101,7 +101,8 @@ def _shorten_z(tree):
         v = tree.get(k)
         if not isinstance(v, list) or not isinstance(stages, int) or not 1 <= stages < len(v): continue
         tree[k] = v[:stages]
-        yield f'{k}: of {len(v)} entries the first ' + ('serves, for the one stage' if stages == 1 else f'{stages} serve, one for each stage')
+        serve = 'serves, for the one stage' if stages == 1 else f'{stages} serve, one for each stage'
+        yield f'{k}: of {len(v)} entries the first {serve}'
 
 # %% ../../nbs/config/03_published.ipynb #d320f264
 _aside = {'dataset_type', 'dataset_path', 'test_json_file', 'train_process', 'val_process'}  # said elsewhere in the file
