@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['presets', 'Source', 'where', 'read_source']
 
-# %% ../../nbs/config/04_source.ipynb #29f099ce
+# %% ../../nbs/config/04_source.ipynb #173c2632
 import io, re
-from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from ..basics import did_you_mean, user_path
 from .assignments import base_files, join, read_python, read_text
 from .expressions import ConfigError, max_depth, max_steps
 from .published import from_published
-from .schema import RunOptions, experiment, run_options
+from .schema import experiment, options_given, run_options
 
 # %% ../../nbs/config/04_source.ipynb #74df10d3
 def _presets(): return files('srlane')/'configs'
@@ -26,7 +25,7 @@ def presets()->list: # of str
     "Names of the configurations that come with the package"
     return sorted(p.name.removesuffix('.yaml') for p in _presets().iterdir() if p.name.endswith('.yaml'))
 
-# %% ../../nbs/config/04_source.ipynb #49c4bc24
+# %% ../../nbs/config/04_source.ipynb #5855f3f2
 class Source(NamedTuple):
     "What a file and its bases say"
     tree:dict  # settings
@@ -67,7 +66,7 @@ def _compose(path, text):
         mark, why = getattr(e, 'problem_mark', None), getattr(e, 'problem', None) or ' '.join(str(e).split())
         raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: not YAML: {why[:200]}") from None
 
-# %% ../../nbs/config/04_source.ipynb #9691a15d
+# %% ../../nbs/config/04_source.ipynb #75199e26
 def _yaml_tree(path, text):
     "The settings of a YAML text"
     try: tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
@@ -78,16 +77,16 @@ def _yaml_tree(path, text):
     if not isinstance(tree, dict): raise ConfigError(f"{path}:1: a configuration is made of 'key: value' lines")
     return tree
 
-# %% ../../nbs/config/04_source.ipynb #bb118c98
+# %% ../../nbs/config/04_source.ipynb #1a8eeb4a
 def _without_copied_options(path, tree):
     "(settings, notes): the options that a run of version 0.1 left in its copy are taken out"
     copied = path.name == 'config.yaml' and '_base_' not in tree and {*run_options} <= {*tree} and (path.parent/'log.txt').is_file()
     if not copied: return tree, []
-    changed = [f'{f.name}={tree[f.name]}' for f in fields(RunOptions) if tree[f.name] != f.default]
-    said = f"left out, as options of the run that kept this copy: {', '.join(changed)}; give again what should hold again"
-    return OmegaConf.to_container(experiment(OmegaConf.create(tree))), [said]*bool(changed)
+    given = options_given(tree)
+    said = f"left out, as options of the run that kept this copy: {', '.join(given)}; give again what should hold again"
+    return OmegaConf.to_container(experiment(OmegaConf.create(tree))), [said]*bool(given)
 
-# %% ../../nbs/config/04_source.ipynb #70c7681f
+# %% ../../nbs/config/04_source.ipynb #a8939446
 def _read_yaml(path, seen=()):
     "A YAML file's settings over those of its `_base_`"
     path, seen, text = Path(path), (*seen, Path(path).resolve()), read_text(path)
