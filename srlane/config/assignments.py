@@ -35,7 +35,7 @@ def read_text(path # file
         raise ConfigError(f"{path}:{at}: the text is not {said}: {instead}") from None
     return text.replace('\r\n', '\n').replace('\r', '\n')
 
-# %% ../../nbs/config/01_assignments.ipynb #81483e6c
+# %% ../../nbs/config/01_assignments.ipynb #33f8d581
 def _parse(path, text)->list: # of ast nodes
     "The statements of a text"
     try: return ast.parse(text).body
@@ -47,7 +47,7 @@ def _parse(path, text)->list: # of ast nodes
         longest = max(range(len(lines)), key=lambda i: len(lines[i])) + 1
         raise ConfigError(f"{path}:{longest}: too long or nested too deeply: write it in several assignments") from None
 
-# %% ../../nbs/config/01_assignments.ipynb #edb0cbbb
+# %% ../../nbs/config/01_assignments.ipynb #f1f4db71
 @patch
 def assign(self:Reader, target, v):
     "Give a target its value; yields (name, value)"
@@ -108,7 +108,7 @@ def join(a, b):
     if not isinstance(a, dict) or b.get('_delete_') is True: a = {}
     return {**a, **{k: join(a.get(k), v) for k, v in b.items() if k != '_delete_'}}
 
-# %% ../../nbs/config/01_assignments.ipynb #717993da
+# %% ../../nbs/config/01_assignments.ipynb #e09c6d08
 def base_files(path,    # of the file
                base,    # its `_base_`
                seen=(), # files that led here, resolved

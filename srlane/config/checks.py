@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['select', 'check_values']
 
-# %% ../../nbs/config/06_checks.ipynb #39dc5b45
+# %% ../../nbs/config/06_checks.ipynb #0beca06a
 import math, pkgutil
 from omegaconf import OmegaConf
 from .expressions import ConfigError
 from .merge import call_omegaconf
 from .schema import bounds_problem, settings
 
-# %% ../../nbs/config/06_checks.ipynb #9b1abc8c
+# %% ../../nbs/config/06_checks.ipynb #1c53c249
 def _not_finite(tree, # dicts and lists
                 key='', # of the tree
                ):     # (key, value) pairs
@@ -21,7 +21,7 @@ def _not_finite(tree, # dicts and lists
     for k, v in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
         yield from _not_finite(v, f'{key}[{k}]' if isinstance(tree, list) else f'{key}.{k}' if key else f'{k}')
 
-# %% ../../nbs/config/06_checks.ipynb #c402c15e
+# %% ../../nbs/config/06_checks.ipynb #9b75ee70
 def _image_misfits(c):
     "What the sizes of images and batches do not agree on"
     h, rows, batch = c['img_h'], c['num_points'], c['batch_size']
@@ -52,7 +52,7 @@ def _backbone_misfits(c):
     if inputs != n: yield 'neck.in_channels', f"there are {n} levels (n_fpn): give {n} widths, or n_fpn={inputs}"
     elif c['feat_ds_strides'] != strides: yield 'feat_ds_strides', f'the levels of this network have strides {strides}: give those'
 
-# %% ../../nbs/config/06_checks.ipynb #ed0aa527
+# %% ../../nbs/config/06_checks.ipynb #ee097a04
 def _head_misfits(c):
     "What the heads' sizes do not agree on"
     r, rows, stages = c['roi_head'], c['num_points'], c['roi_head']['refine_layers']
@@ -66,7 +66,7 @@ def _head_misfits(c):
     for k in ('z_mean', 'z_std'):
         if len(c[k]) not in (1, stages): yield k, wanted
 
-# %% ../../nbs/config/06_checks.ipynb #75091001
+# %% ../../nbs/config/06_checks.ipynb #09be4d56
 def _type_misfits(c):
     "What is wrong with settings that can be of several types"
     index = lambda v: isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 1024
@@ -82,7 +82,7 @@ def _misfits(c # tree of `Config`, resolved: dicts and lists
     "What cannot go together in a configuration whose values are all within their bounds"
     for check in (_image_misfits, _backbone_misfits, _head_misfits, _type_misfits): yield from check(c)
 
-# %% ../../nbs/config/06_checks.ipynb #b420243a
+# %% ../../nbs/config/06_checks.ipynb #b448bf0f
 _augmentation = 'srlane.data.transforms:build_augmentation'
 _optimization = 'srlane.training.optim:check_optimization'
 
@@ -97,7 +97,7 @@ def _check_optimization(c):
     published = set(o) == {'type', 'lr'} and o['type'] == 'AdamW' and s.get('type') == 'warmup' and len(s) == 3 and counts
     if not published: pkgutil.resolve_name(_optimization)(o, s)
 
-# %% ../../nbs/config/06_checks.ipynb #8569388a
+# %% ../../nbs/config/06_checks.ipynb #f9fbddc5
 def select(tree, # nested dicts
            key,  # with dots
           ):     # value

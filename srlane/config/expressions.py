@@ -25,7 +25,7 @@ class Unread:
 
 _instead = 'write the value itself'
 
-# %% ../../nbs/config/00_expressions.ipynb #3a13eb6a
+# %% ../../nbs/config/00_expressions.ipynb #af37d146
 max_depth = 60      # of values within values
 max_steps = 500_000 # parts of values looked at while a file is read
 _max_items, _max_chars, _max_int = 10_000, 100_000, 2**63
@@ -39,7 +39,7 @@ def _bounded(v):
     if not isinstance(v, (type(None), bool, int, float, str, list, dict, Unread)): raise ValueError(f'it is a {type(v).__name__}')
     return v
 
-# %% ../../nbs/config/00_expressions.ipynb #60e488d6
+# %% ../../nbs/config/00_expressions.ipynb #8298f1ce
 def _multiply(a, b):
     "`a*b`, if that is no longer than a setting"
     for x, n in ((a, b), (b, a)):
@@ -52,7 +52,7 @@ def _power(a, b):
     if isinstance(a, int) and isinstance(b, int) and b*a.bit_length() > 200: raise ValueError('the number is too large')
     return a**b
 
-# %% ../../nbs/config/00_expressions.ipynb #c33e7ffe
+# %% ../../nbs/config/00_expressions.ipynb #f3ae60bc
 def _may_format(template, args):
     "A `ValueError` for a text that would fill the memory, or that asks for more than plain fields"
     plain = not re.search(r'\d{4}|\*|\{[^{}]*(?:[.\[]|:[^{}]*\{)', template)
@@ -65,7 +65,7 @@ def _remainder(a, b):
     _may_format(a, args)
     return a % (b if isinstance(b, dict) else args)
 
-# %% ../../nbs/config/00_expressions.ipynb #1c6d6d03
+# %% ../../nbs/config/00_expressions.ipynb #de046f0c
 def source(node, # of a syntax tree
            n=60, # characters
           )->str:
@@ -104,7 +104,7 @@ class Reader:
         except _failures as e: return self.unread(node, f'cannot be computed: {e}')
         finally: self.depth -= 1
 
-# %% ../../nbs/config/00_expressions.ipynb #08db33dc
+# %% ../../nbs/config/00_expressions.ipynb #1703fa49
 @patch
 def look(self:Reader, node, *values):
     "The first `Unread` within values, or None; an error where they are deep or many"
@@ -202,7 +202,7 @@ def choose(self:Reader, op, nodes):
         if isinstance(v, Unread) or bool(v) == isinstance(op, ast.Or): break
     return v
 
-# %% ../../nbs/config/00_expressions.ipynb #8e089b33
+# %% ../../nbs/config/00_expressions.ipynb #a6ed4db5
 @patch
 def text(self:Reader, node, parts):
     "An f-string"

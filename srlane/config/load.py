@@ -15,7 +15,7 @@ from .merge import call_omegaconf, merge, read_override
 from .schema import Config, settings
 from .source import read_source, where
 
-# %% ../../nbs/config/07_load.ipynb #c7c8c04b
+# %% ../../nbs/config/07_load.ipynb #eb80ecf4
 def _expand_paths(cfg, at):
     "`~` in paths, written out; in place"
     raw = OmegaConf.to_container(cfg, resolve=False)
@@ -25,7 +25,7 @@ def _expand_paths(cfg, at):
         if full.startswith('~'): raise ConfigError(f"{at(key)}: {key}={v}: there is no such user's folder".lstrip(': '))
         OmegaConf.update(cfg, key, full)
 
-# %% ../../nbs/config/07_load.ipynb #b65e04e9
+# %% ../../nbs/config/07_load.ipynb #3408e9b3
 def _require_values(cfg, name, at):
     "A `ConfigError` that names the values which nothing gives"
     raw = OmegaConf.to_container(cfg, resolve=False)
@@ -38,7 +38,7 @@ def _keys(tree, prefix=''):
         yield f'{prefix}{k}'
         if isinstance(v, dict): yield from _keys(v, f'{prefix}{k}.')
 
-# %% ../../nbs/config/07_load.ipynb #b2131d13
+# %% ../../nbs/config/07_load.ipynb #d0c1e2a2
 def load_config(name_or_path, # a preset, a YAML file, or a Python file of the published form
                 *overrides,   # 'key=value' with dots for sections (`optimizer.lr=1e-3`), or dicts; later ones win
                ): # OmegaConf tree of `Config`

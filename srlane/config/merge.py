@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['call_omegaconf', 'merge', 'read_override']
 
-# %% ../../nbs/config/05_merge.ipynb #fdca3bcc
+# %% ../../nbs/config/05_merge.ipynb #650f381a
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ..basics import did_you_mean
@@ -13,7 +13,7 @@ from .assignments import join
 from .expressions import ConfigError
 from .schema import Config
 
-# %% ../../nbs/config/05_merge.ipynb #32bf15ca
+# %% ../../nbs/config/05_merge.ipynb #1a9eaead
 def _first_line(e):
     "The first line of an exception's words"
     return next(iter(str(e).splitlines()), type(e).__name__)

@@ -44,7 +44,7 @@ def _link_derived(tree):
         for k in path: node = node.get(k) if isinstance(node, dict) else None
         if isinstance(node, dict) and last in node and source in tree and node[last] == tree[source]: node[last] = f'${{{source}}}'
 
-# %% ../../nbs/config/03_published.ipynb #c0e1e809
+# %% ../../nbs/config/03_published.ipynb #0174d05f
 def _augmentations(processes, # of a published training split: dicts with a `type`
                   )->tuple:   # (transforms less the resizing that always happens, types that have no meaning here)
     "The transforms of a published process list"
@@ -63,7 +63,7 @@ def _known_part(section, tree, prefix, left_out):
         else: out[k] = _known_part(kinds[k], v, f'{prefix}{k}.', left_out) if is_dataclass(kinds[k]) else v
     return out
 
-# %% ../../nbs/config/03_published.ipynb #787480ab
+# %% ../../nbs/config/03_published.ipynb #de8ed35d
 def _misspelt(names, lines):
     "Raise for names (with values) that are all but ours"
     ours, free = list(Config.__dataclass_fields__), ('optimizer', 'scheduler', *_sections)
@@ -77,7 +77,7 @@ def _check_plain(v, key, line):
         if isinstance(v, dict) and not isinstance(k, str): raise ConfigError(f"{line}: {key}: the key {k!r} is no name")
         _check_plain(o, f'{key}[{k}]' if isinstance(v, list) else f'{key}.{k}', line)
 
-# %% ../../nbs/config/03_published.ipynb #998c2898
+# %% ../../nbs/config/03_published.ipynb #4e84c96c
 def _take_dataset(tree, lines, left_out):
     "The published `dataset`, with its transforms as `augment`; in place"
     d = tree.get('dataset')
@@ -92,7 +92,7 @@ def _take_dataset(tree, lines, left_out):
     if train.get('type') == 'CULane': tree.setdefault('frame_filter', 15.)
     tree['dataset'] = {k: {a: v for a, v in s.items() if a != 'processes'} if isinstance(s, dict) else s for k, s in d.items()}
 
-# %% ../../nbs/config/03_published.ipynb #ddea51e6
+# %% ../../nbs/config/03_published.ipynb #ed723652
 def _shorten_z(tree):
     "The first entries of `z_mean` and `z_std` serve where there are more than stages; in place; yields notes"
     roi = tree.get('roi_head')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['presets', 'Source', 'where', 'read_source']
 
-# %% ../../nbs/config/04_source.ipynb #173c2632
+# %% ../../nbs/config/04_source.ipynb #b3ecbd76
 import io, re
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +25,7 @@ def presets()->list: # of str
     "Names of the configurations that come with the package"
     return sorted(p.name.removesuffix('.yaml') for p in _presets().iterdir() if p.name.endswith('.yaml'))
 
-# %% ../../nbs/config/04_source.ipynb #5855f3f2
+# %% ../../nbs/config/04_source.ipynb #f90a4416
 class Source(NamedTuple):
     "What a file and its bases say"
     tree:dict  # settings
@@ -66,7 +66,7 @@ def _compose(path, text):
         mark, why = getattr(e, 'problem_mark', None), getattr(e, 'problem', None) or ' '.join(str(e).split())
         raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: not YAML: {why[:200]}") from None
 
-# %% ../../nbs/config/04_source.ipynb #75199e26
+# %% ../../nbs/config/04_source.ipynb #87317983
 def _yaml_tree(path, text):
     "The settings of a YAML text"
     try: tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
@@ -77,16 +77,16 @@ def _yaml_tree(path, text):
     if not isinstance(tree, dict): raise ConfigError(f"{path}:1: a configuration is made of 'key: value' lines")
     return tree
 
-# %% ../../nbs/config/04_source.ipynb #1a8eeb4a
+# %% ../../nbs/config/04_source.ipynb #d09a67cb
 def _without_copied_options(path, tree):
     "(settings, notes): the options that a run of version 0.1 left in its copy are taken out"
     copied = path.name == 'config.yaml' and '_base_' not in tree and {*run_options} <= {*tree} and (path.parent/'log.txt').is_file()
     if not copied: return tree, []
     given = options_given(tree)
-    said = f"left out, as options of the run that kept this copy: {', '.join(given)}; give again what should hold again"
-    return OmegaConf.to_container(experiment(OmegaConf.create(tree))), [said]*bool(given)
+    note = f"options of the run that kept this copy are left out: {', '.join(given)}; give again those that you want"
+    return OmegaConf.to_container(experiment(OmegaConf.create(tree))), [note]*bool(given)
 
-# %% ../../nbs/config/04_source.ipynb #a8939446
+# %% ../../nbs/config/04_source.ipynb #25e249c1
 def _read_yaml(path, seen=()):
     "A YAML file's settings over those of its `_base_`"
     path, seen, text = Path(path), (*seen, Path(path).resolve()), read_text(path)
