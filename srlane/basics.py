@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['palette', 'user_path', 'whole_file', 'write_whole', 'within', 'did_you_mean', 'one_line', 'OneLineError',
-           'check_number', 'rgb', 'core_count', 'process_count', 'free_memory', 'clock', 'frontend', 'progress']
+           'check_number', 'rgb', 'core_count', 'process_count', 'free_memory', 'clock', 'frontend', 'progress',
+           'map_groups']
 
 # %% ../nbs/00_basics.ipynb #b96e6c5f
 import difflib, errno, os, re, stat, sys, threading, time
@@ -190,3 +191,27 @@ def progress(items,     # iterable with a length
     from tqdm.auto import tqdm
     watched = show and (sys.stderr.isatty() or frontend() == 'widget')
     return tqdm(items, desc=desc, leave=False, **({} if watched else dict(disable=True)))
+
+# %% ../nbs/00_basics.ipynb #9798ef55
+def map_groups(fn,                   # called with each group; at the top level of a module, so that a process can find it
+               groups:list,          # tuples of arguments
+               workers:int=0,        # processes; 0: this one
+               progress:bool=False,  # a bar where somebody watches: in a notebook or a terminal
+               desc:str='Evaluate',  # what the bar says
+              )->list:               # what fn returned, in order
+    "Call fn with each group, in processes when there are workers"
+    def bar(results):
+        if not progress or not ('ipykernel' in sys.modules or sys.stderr.isatty()): return list(results)
+        from tqdm.auto import tqdm
+        return list(tqdm(results, total=len(groups), desc=desc, unit='group'))
+    if workers < 1 or len(groups) < 2: return bar(fn(*g) for g in groups)
+    import signal
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_all_start_methods, get_context
+    context = get_context('fork' if 'fork' in get_all_start_methods() else 'spawn')
+    ignore = dict(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))   # Ctrl-C ends this process, which ends its workers
+    try:
+        with ProcessPoolExecutor(process_count(workers, len(groups)), mp_context=context, **ignore) as pool:
+            return bar(pool.map(fn, *zip(*groups)))
+    except BrokenProcessPool: raise ChildProcessError(f'a process of {desc!r} died; where memory is short, take fewer workers') from None
