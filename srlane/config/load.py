@@ -15,7 +15,7 @@ from .merge import call_omegaconf, merge, read_override
 from .schema import Config, settings
 from .source import read_source, where
 
-# %% ../../nbs/config/07_load.ipynb #eb80ecf4
+# %% ../../nbs/config/07_load.ipynb #50600157
 def _expand_paths(cfg, at):
     "`~` in paths, written out; in place"
     raw = OmegaConf.to_container(cfg, resolve=False)
@@ -25,11 +25,12 @@ def _expand_paths(cfg, at):
         if full.startswith('~'): raise ConfigError(f"{at(key)}: {key}={v}: there is no such user's folder".lstrip(': '))
         OmegaConf.update(cfg, key, full)
 
-# %% ../../nbs/config/07_load.ipynb #3408e9b3
+# %% ../../nbs/config/07_load.ipynb #42d6ca94
 def _require_values(cfg, name, at):
     "A `ConfigError` that names the values which nothing gives"
     raw = OmegaConf.to_container(cfg, resolve=False)
-    missing = [k for k in sorted(call_omegaconf(OmegaConf.missing_keys, cfg, at)) if not str(select(raw, k)).startswith('${')]
+    follow = {k for k, f in settings() if str(f.default).startswith('${') and str(select(raw, k)).startswith('${')}
+    missing = sorted(call_omegaconf(OmegaConf.missing_keys, cfg, at) - follow)
     if missing: raise ConfigError(f"{name}: no value for {', '.join(missing)}: write it in the file, or give {missing[0]}=…")
 
 def _keys(tree, prefix=''):
@@ -38,7 +39,7 @@ def _keys(tree, prefix=''):
         yield f'{prefix}{k}'
         if isinstance(v, dict): yield from _keys(v, f'{prefix}{k}.')
 
-# %% ../../nbs/config/07_load.ipynb #d0c1e2a2
+# %% ../../nbs/config/07_load.ipynb #7bad0774
 def load_config(name_or_path, # a preset, a YAML file, or a Python file of the published form
                 *overrides,   # 'key=value' with dots for sections (`optimizer.lr=1e-3`), or dicts; later ones win
                ): # OmegaConf tree of `Config`
