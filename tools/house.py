@@ -204,7 +204,7 @@ def unnoticed()->list: # one line each
         'a long run behind another directive': essay_problems([(0, 'code', code(max_run + 1, top='#| echo: false\n#| export\n'))]),
         'a long line': essay_problems([(0, 'code', code(1, max_line + 1))]),
         **{f'the words {w!r}': word_problems(w) for w in ('made-up roads', 'a processor', 'after suppression', 'many trainings', 'stop a training', 'A loss that is no number',
-                                                          'numbers that are none', 'runner.stopping', 'find_rate(', 'f1_scores(3)')}}
+                                                          'numbers that are none', 'runner.stopping', 'find_rate(', 'f1_figures(3)')}}
     fine = {
         'the order': import_problems({'srlane.metrics.a': {'srlane.lane.b'}, 'srlane.lane.b': {'srlane.basics'}, 'srlane.basics': set(), 'srlane': set()}),
         'notebooks in order': order_problems({'srlane.a.c': {'srlane.a.b'}, 'srlane.a': {'srlane.a.c'}}, {'srlane.a.b': 'a/01_b', 'srlane.a.c': 'a/02_c', 'srlane.a': 'a/index'}),
