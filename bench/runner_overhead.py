@@ -15,7 +15,7 @@ import argparse, contextlib, gc, io, json, tempfile, time
 from pathlib import Path
 from statistics import median
 import numpy as np, torch
-from srlane.data.datasets import build_dataloader
+from srlane.data.loader import build_dataloader
 from srlane.config import load_config
 from srlane.runner import Runner
 from srlane.synth import make_culane

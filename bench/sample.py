@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2, torch
 import numpy as np
 from srlane.config import load_config
-from srlane.data.datasets import build_dataset, to_tensor
+from srlane.data.datasets import to_tensor
+from srlane.data.loader import build_dataset
 from srlane.synth import make_culane
 from srlane.data.targets import lane_targets, network_lanes
-from srlane.data.transforms import network_image, read_image
+from srlane.data.images import network_image, read_image
 
 def timed(f, *args):
     "(result, milliseconds)"

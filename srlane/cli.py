@@ -202,7 +202,7 @@ def _check_options(p):
 # %% ../nbs/60_cli.ipynb #2c818d06
 @command('check', 'check a data set before training on it', _config_option, _check_options, _run_options)
 def check(args): # missing files, malformed labels, lanes that the network cannot represent
-    from srlane.data.check import report_check
+    from srlane.look.report import report_check
     from srlane.metrics.score import assert_writable
     if args.report: assert_writable(args.report)
     if report_check(_config(args), args.report, args.decode): raise SystemExit(1)

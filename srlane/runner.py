@@ -21,7 +21,10 @@ from .basics import free_memory, user_path
 from .training.callbacks import EMA, Callback, GuardLoss, NonFiniteLoss, SkipUpdate, StopFile, StopOnSignal, announce, announce_to_all
 from .training.checkpoint import CheckpointError, derived_buffers, find_checkpoints, keep_checkpoint, load_checkpoint, load_weights, newest_checkpoint, save_checkpoint
 from .config import check_values
-from .data.datasets import DataError, build_dataloader
+from .data.evaluation import evaluate
+from .data.files import DataError
+from .data.loader import build_dataloader
+from .look.predictions import draw_predictions
 from .training.history import KeepTables
 from .lane import Lane
 from .training.memory import judge_memory, run_need
@@ -665,8 +668,8 @@ def score(self:Runner,
     "The dataset's metric, computed by the first process and told to the others"
     score = None
     if self.fabric.is_global_zero:
-        if self.cfg.view: dataset.view(list(found.values()), [dataset.meta(i, dataset.geometry) for i in found], self.recorder.work_dir/'visualization')
-        score = dataset.evaluate(found, self.recorder.work_dir)
+        if self.cfg.view: draw_predictions(dataset, found, self.recorder.work_dir/'visualization')
+        score = evaluate(dataset, found, self.recorder.work_dir)
     return self.fabric.broadcast(score)
 
 @patch

@@ -472,7 +472,9 @@ def culane_steps(rng, case, pred='pred'):
     "What is done with a CULane tree"
     from srlane.data.check import check_dataset
     from srlane.metrics import eval_culane
-    from srlane.data.datasets import build_dataset
+    from srlane.data.evaluation import evaluate
+    from srlane.data.loader import build_dataset
+    from srlane.look.predictions import draw_predictions
     from srlane.lane import Lane
     c = copy.deepcopy(cfg)
     c.skip_bad, c.decode_reduced = rng.random() < .3, rng.random() < .3
@@ -484,8 +486,8 @@ def culane_steps(rng, case, pred='pred'):
         d = build_dataset(c.dataset[split], c)
         samples = [d[i] for i in range(len(d))]
         lanes = [[Lane([[.3, .95], [.4, .5]], .9)] for _ in samples]
-        fits(d.evaluate(lanes, run))
-        if split == 'val': d.view(lanes, [s['meta'] for s in samples], f'{run}/pictures')
+        fits(evaluate(d, lanes, run))
+        if split == 'val': draw_predictions(d, {s['meta']['index']: o for s, o in zip(samples, lanes)}, f'{run}/pictures')
     def test(): val('test')
     def check(): str(check_dataset(c, decode, 0, False))
     def score(): fits(eval_culane(pred, 'data', strict=strict, progress=False))
@@ -535,7 +537,9 @@ def tusimple_label(rng, case):
     "TuSimple labels"
     case.fill('tus', 'tus_pred.json')
     from srlane.data.check import check_dataset
-    from srlane.data.datasets import build_dataset
+    from srlane.data.evaluation import evaluate
+    from srlane.data.loader import build_dataset
+    from srlane.look.predictions import draw_predictions
     from srlane.lane import Lane
     from srlane.metrics import eval_tusimple
     name = rng.choice(['tus/label_data_0313.json', 'tus/label_data_0531.json', 'tus/test_label.json', 'tus/test_label.json'])
@@ -550,8 +554,8 @@ def tusimple_label(rng, case):
         d = build_dataset(c.dataset.val, c)
         samples = [d[i] for i in range(len(d))]
         lanes = [[Lane([[.3, .95], [.4, .5]], .9)] for _ in samples]
-        fits(d.evaluate(lanes, 'out/run'))
-        d.view(lanes, [s['meta'] for s in samples], 'out/pictures')
+        fits(evaluate(d, lanes, 'out/run'))
+        draw_predictions(d, {s['meta']['index']: o for s, o in zip(samples, lanes)}, 'out/pictures')
     def check(): str(check_dataset(c, decode, 0, False))
     return ['.json', 'tus/', ' (tus'], [('train', train), ('val', val), ('check', check), ('eval', lambda: fits(eval_tusimple('tus_pred.json', 'tus/test_label.json')))]
 

@@ -15,14 +15,18 @@ import cv2, numpy as np, torch
 from fastcore.basics import patch
 from ..training.callbacks import EMA
 from ..metrics.culane import CULaneScore
-from ..data.datasets import LaneDataset, collate, picture_name
+from ..data.datasets import LaneDataset
+from ..data.evaluation import by_index, image_geometries
+from ..data.evaluation import evaluate
+from ..data.files import picture_name
+from ..data.images import read_image
+from ..data.loader import collate
 from ..lane import Lane, decode_row, tusimple_points
 from ..models.nms import select_lanes
 from ..models.sketch import at_least_float32
 from .html import INK, Picture, figure_picture, ink_axes, picture_tag, write_page
 from ..training.recorder import progress as watched
 from ..metrics.score import Score, f1_scores
-from ..data.transforms import read_image
 from ..metrics.tusimple import FOUND, lane_accuracies, tusimple_f1
 from .pictures import save_image
 
@@ -82,11 +86,11 @@ class Interpretation:
                  sizes=None,          # dict of index to (w, h) of the image, pixels; as the dataset finds them where None
                  least:float=.05,     # confidence below which `outputs` lack rows
                 ):
-        found = dataset.predicted(predictions)
+        found = by_index(dataset, predictions)
         self.dataset, self.index, self.predictions, self.outputs, self.network, self.least = dataset, list(found), list(found.values()), outputs, network, least
-        self.score = dataset.evaluate(found) if score is None else score
+        self.score = evaluate(dataset, found) if score is None else score
         if len(self.score) != len(self.index): raise ValueError(f'the score is of {len(self.score)} images, the predictions of {len(self.index)}')
-        geometries = [dataset.geometry.with_size(*sizes[i]) for i in self.index] if sizes else dataset.geometries(self.index)
+        geometries = [dataset.geometry.with_size(*sizes[i]) for i in self.index] if sizes else image_geometries(dataset, self.index)
         self.sizes, labels = [g.ori_size for g in geometries], [dataset.annotations[i] for i in self.index]
         culane = isinstance(self.score, CULaneScore)
         if culane: self.verdicts = culane_verdicts(self.score, self.predictions, geometries)
@@ -358,7 +362,7 @@ def sweep(self:Interpretation,
 @patch
 def figures(self:Interpretation, predictions): # (3, images): hits, false, missed of CULane; FP, FN and a blank of TuSimple
     "The figures of each image that F1 is made from"
-    s = self.dataset.evaluate(dict(zip(self.index, predictions)))
+    s = evaluate(self.dataset, dict(zip(self.index, predictions)))
     return np.stack([s.tp[:,0], s.fp[:,0], s.fn[:,0]] if isinstance(s, CULaneScore) else [s.fps, s.fns, np.zeros(len(s))]).astype(float)
 
 @patch

@@ -15,12 +15,12 @@ import cv2, numpy as np, torch
 from fastcore.basics import patch
 from ..training.callbacks import Callback, StopFile
 from .curves import charts, history_picture, newest_table, panels
-from ..data.datasets import collate
+from ..data.loader import collate
 from ..training.history import History, KeepTables, clock, memory_used, picture_name, validation_row
 from .html import Picture, picture_tag
 from ..training.recorder import frontend
 from ..runner import Runner, random_state, set_random_state
-from ..data.transforms import read_image
+from ..data.images import read_image
 from .pictures import draw_lanes, save_image
 
 # %% ../../nbs/look/03_monitor.ipynb #3fab4012

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np, torch
 from ..basics import check_number
 from .curves import colors
-from ..data.datasets import build_dataloader
+from ..data.loader import build_dataloader
 from .html import INK, Picture, figure_picture, ink_axes
 from ..runner import Runner, random_state, set_random_state
 
