@@ -9,7 +9,7 @@ They take turns step by step on the same batches in memory, and a second bare lo
 the two bare loops differ by is what the machine cannot tell apart. Ratios are medians over the turns, with the interval that holds
 95 % of resampled medians. Turns of a few steps each will not do: two runs of the same code then differ by up to 10 %.
 Both loops are also timed with a network, a backward pass and an optimiser that do nothing: the difference is what the Runner adds,
-and it is set against the bare step. On a GPU this counts what the processor does, as if the GPU had to wait for it.
+and it is set against the bare step. On a GPU this counts what the CPU does, as if the GPU had to wait for it.
 The last line is one JSON object."""
 import argparse, contextlib, gc, io, json, tempfile, time
 from pathlib import Path
@@ -27,7 +27,7 @@ class Batches:
     def __len__(self): return self.n
 
 def bare(runner, loader):
-    "What is left when everything is taken away that a training could do without"
+    "What is left when everything is taken away that training could do without"
     runner.train_mode()                                      # once an epoch, as `train_epoch` does
     for batch in loader:
         runner.optimizer.zero_grad()
@@ -46,7 +46,7 @@ def added(runner, loader, rounds=9)->float: # seconds a step
     return median(a - b for a, b in seconds)/loader.n
 
 def timed(f, *args):
-    "Seconds by the clock and of the processor"
+    "Seconds by the clock and of the CPU"
     if torch.cuda.is_available(): torch.cuda.synchronize()
     clock, cpu = time.perf_counter(), time.process_time()
     f(*args)
@@ -86,7 +86,7 @@ def main():
     ratio = {k: [spread([t[k][i]/t['bare'][i] for t in turns]) for i in (0, 1)] for k in ('Runner', 'control')}
     ms = {k: [median(t[k][i] for t in turns)*1e3 for i in (0, 1)] for k in loops}
     print(f'{a.config}, {cfg.batch_size} images of {cfg.img_w} x {cfg.img_h}, log line every {cfg.log_interval} steps, {where}, medians of {a.turns} turns of one step')
-    print(f"{'ms a step':<24}{'clock':>12}{'processor':>14}{'clock/bare':>14}{'95 %':>20}")
+    print(f"{'ms a step':<24}{'clock':>12}{'CPU':>14}{'clock/bare':>14}{'95 %':>20}")
     for k in loops:
         r, low, high = ratio[k][0] if k in ratio else (1, 1, 1)
         print(f'{k:<24}{ms[k][0]:12.2f}{ms[k][1]:14.2f}{r:14.4f}{f"{low:.4f} to {high:.4f}" if k in ratio else "":>20}')

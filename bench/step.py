@@ -2,8 +2,8 @@
 
     python bench/step.py [--config culane_r18] [--batch 4] [--pairs 15] [--device auto] [--precision 32-true] [--quick] [key=value ...]
 
-Both run in turns, and the ratio is the median over pairs, so that a busy machine disturbs both alike; on a processor with
-other work OMP_NUM_THREADS=1 is steadier, and the ratio of processor seconds steadier still.
+Both run in turns, and the ratio is the median over pairs, so that a busy machine disturbs both alike; on a CPU with
+other work OMP_NUM_THREADS=1 is steadier, and the ratio of CPU seconds steadier still.
 A step is forward with assignment and losses, and backward; optimiser and data are left out on both sides.
 The last line is one JSON object."""
 import argparse, json, time
@@ -27,7 +27,7 @@ def made_up_batch(geometry, strides, n, max_lanes, device):
                 gt_angle=stack('gt_angle', torch.float32), gt_seg=stack('gt_seg', torch.int64))
 
 def timed(step, device):
-    "Seconds of one call by the clock, and seconds that the processor worked for it"
+    "Seconds of one call by the clock, and seconds that the CPU worked for it"
     if device == 'cuda': torch.cuda.synchronize()
     clock, cpu = time.perf_counter(), time.process_time()
     step()
@@ -68,7 +68,7 @@ def main():
     where = torch.cuda.get_device_name() if device == 'cuda' else f'{torch.get_num_threads()} CPU threads'
     print(f'{a.config}, {a.batch} images of {cfg.img_w} x {cfg.img_h}, {a.precision}, {where}, medians of {a.pairs} pairs')
     print(f'{"training step":<32}{step*1e3:9.1f} ms\n{"backbone forward and backward":<32}{bare*1e3:9.1f} ms\n{"ratio":<32}{ratio:9.3f}')
-    if device == 'cpu': print(f'{"ratio of processor seconds":<32}{cpu_ratio:9.3f}')
+    if device == 'cpu': print(f'{"ratio of CPU seconds":<32}{cpu_ratio:9.3f}')
     print(json.dumps(dict(step_over_backbone=round(ratio, 4), cpu_step_over_backbone=round(cpu_ratio, 4) if device == 'cpu' else None,
                           step_ms=round(step*1e3, 2), backbone_ms=round(bare*1e3, 2), images=a.batch, precision=a.precision, device=where)))
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['palette', 'user_path', 'whole_file', 'write_whole', 'within', 'did_you_mean', 'one_line', 'OneLineError',
-           'check_number', 'rgb', 'core_count', 'process_count', 'free_memory', 'clock', 'frontend', 'progress',
+           'core_count', 'process_count', 'free_memory', 'check_number', 'rgb', 'clock', 'frontend', 'progress',
            'map_groups']
 
 # %% ../nbs/00_basics.ipynb #b96e6c5f
@@ -107,28 +107,6 @@ class OneLineError(ValueError):
     "An error for people: its message is `one_line`"
     def __init__(self, message): super().__init__(one_line(message))
 
-# %% ../nbs/00_basics.ipynb #40607fc5
-def check_number(name:str,       # what errors call it
-                 value,          # what was given
-                 low,            # the least that is possible
-                 high=None,      # the most; None: no bound
-                 whole:bool=False, # no fractions
-                ):               # the value
-    "A number within its bounds, or a `ValueError`"
-    number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-    if number and low <= value and (high is None or value <= high): return value
-    bounds = f'{low:,} or more' if high is None else f'between {low:,} and {high:,}'
-    raise ValueError(f'{name}={value!r}: give a {"whole " if whole else ""}number, {bounds}')
-
-# %% ../nbs/00_basics.ipynb #6a18a5be
-palette = dict(green='#009e73', vermilion='#d55e00', sky='#56b4e9', orange='#e69f00', blue='#0072b2', purple='#cc79a7',
-               yellow='#f0e442', ink='#7d7d7d')
-
-def rgb(color:str # of the palette
-       )->tuple:  # 0…255
-    "Red, green and blue, as pixels have them"
-    return tuple(bytes.fromhex(palette[color][1:]))
-
 # %% ../nbs/00_basics.ipynb #2b0deab5
 def core_count()->int:
     "Cores that this process may use"
@@ -159,6 +137,28 @@ def free_memory()->int: # bytes, or None where the system does not say
     free += [_container_memory('memory.max', 'memory.current'),                                              # cgroups, version 2
              _container_memory('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')]              # and version 1
     return min((n for n in free if n is not None), default=None)
+
+# %% ../nbs/00_basics.ipynb #40607fc5
+def check_number(name:str,       # what errors call it
+                 value,          # what was given
+                 low,            # the least that is possible
+                 high=None,      # the most; None: no bound
+                 whole:bool=False, # no fractions
+                ):               # the value
+    "A number within its bounds, or a `ValueError`"
+    number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if number and low <= value and (high is None or value <= high): return value
+    bounds = f'{low:,} or more' if high is None else f'between {low:,} and {high:,}'
+    raise ValueError(f'{name}={value!r}: give a {"whole " if whole else ""}number, {bounds}')
+
+# %% ../nbs/00_basics.ipynb #6a18a5be
+palette = dict(green='#009e73', vermilion='#d55e00', sky='#56b4e9', orange='#e69f00', blue='#0072b2', purple='#cc79a7',
+               yellow='#f0e442', ink='#7d7d7d')
+
+def rgb(color:str # of the palette
+       )->tuple:  # 0…255
+    "Red, green and blue, as pixels have them"
+    return tuple(bytes.fromhex(palette[color][1:]))
 
 # %% ../nbs/00_basics.ipynb #fbbbf79e
 import math

@@ -685,7 +685,7 @@ def odd_checkpoint(rng, case)->bytes:
 
 def checkpoints(rng, case):
     "checkpoints"
-    from srlane.training.checkpoint import load_weights
+    from srlane.training.weights import load_weights
     from srlane.models.detector import build_net
     from srlane.runner import find_state
     case.put('ck/odd.ckpt', odd_checkpoint(rng, case))

@@ -59,7 +59,8 @@ from srlane.training.callbacks import EMA, Callback
 from srlane.training.checkpoint import load_checkpoint
 from srlane.config import load_config
 from srlane.models.detector import build_net
-from srlane.runner import Runner, build_precision, launch
+from srlane.runner import Runner, launch
+from srlane.training.devices import begin_copy, build_precision
 from srlane.synth import make_culane
 
 # --- A check: what it says, and how it is kept apart from the others
@@ -150,7 +151,7 @@ def run_all(names, where, end, together):
             else: yield name, dict(status='skipped', problems=['no time left'], figures={}, seconds=0.)
         else: time.sleep(.02)
 
-# --- Trainings
+# --- Runs
 
 class Losses(Callback):
     "Keeps the loss of every step"
@@ -306,7 +307,6 @@ def synchronisations(where, f, *args)->list: # of 'file:line', one for each time
 @check(60)
 def no_waiting(r, where):
     "Forward, backward and update of a Runner's step, and its callbacks, never wait for the device"
-    looks_back = 'callbacks.py'        # GuardLoss looks at the losses of two steps ago, and its read waits for all that is queued
     for name, more in dict(fp32={}, bf16=dict(precision='bf16-mixed'), fp16=dict(precision='16-mixed', **{'optimizer.fused': 'true'}), accumulate=dict(accumulate=2),
                            clip=dict(clip_grad=1.), seg_attn=dict(seg_loss_weight=.5, attn_loss_weight=.1, channels_last='true')).items():
         if not where.cuda and name in ('bf16', 'fp16', 'clip'): continue
@@ -314,8 +314,8 @@ def no_waiting(r, where):
         batch = noise_batch(runner, 4)
         runner.train_mode()
         def step():
-            runner.gradients(batch)
-            runner.update()
+            runner.forward_backward(batch)
+            runner.optimizer_step()
         for _ in range(2 if where.cuda else 1): step()
         waits = synchronisations(where, step)
         r.must(not waits, f'{name}: forward, backward or update waits in {", ".join(waits)}')
@@ -332,9 +332,8 @@ def no_waiting(r, where):
     loader = Batches([batch], steps, range(10**9))
     runner.train_epoch(loader)
     waits = synchronisations(where, runner.train_epoch, loader)
-    r['waits a step, GuardLoss'] = sum(w.startswith(looks_back) for w in waits)/steps
     r['waits a step, scaler'] = sum(w.startswith('grad_scaler.py') for w in waits)/steps      # once, unless optimizer.fused=true
-    strange = sorted({w for w in waits if not w.startswith((looks_back, 'grad_scaler.py'))})
+    strange = sorted({w for w in waits if not w.startswith('grad_scaler.py')})
     r.must(not strange, f'a whole step waits in {", ".join(strange)}')
     r.must(r['waits a step, scaler'] <= 1, 'the scaler waits more than once a step')
 
@@ -347,8 +346,8 @@ def amp(r, where):
     runner.train_mode()
     def step(): # how far the weights moved
         before = flat(runner.network.parameters())
-        runner.gradients(batch)
-        runner.update()
+        runner.forward_backward(batch)
+        runner.optimizer_step()
         return (flat(runner.network.parameters()) - before).norm().item()
     r.close('length of a clipped step', abs(step()/(.5*.01) - 1), 1e-3)
     scaler.update(2.**60)
@@ -402,7 +401,7 @@ def repeat(r, where):
             warnings.simplefilter('always')
             grads = []
             for _ in range(2):
-                runner.gradients(batch)
+                runner.forward_backward(batch)
                 grads.append(torch.cat([p.grad.flatten() for p in runner.network.parameters() if p.grad is not None]).clone())
         return (grads[0] - grads[1]).abs().max().item(), nondeterministic(' '.join(str(w.message) for w in said))
     level, points = torch.randn(2, 5, 7, 9, device=where.device), torch.rand(2, 3, 4, 2, device=where.device)*1.2 - .1
@@ -440,8 +439,8 @@ def resume(r, where):
     r.must(step.value < steps, 'the run had ended before it was killed')
     ended(train('killed', resume_from='auto'), 'the resumed run')
     a, b = (load_checkpoint(newest(where.tmp/s)) for s in ('straight', 'killed'))
-    names = 'net', 'optimizer', 'scheduler', 'precision', 'seen', 'metric', 'best_step', 'validated_step', 'random'
-    differ = [k for k in names if not same(a[k], b[k])] + [k for k, v in a['callbacks'].items() if k != 'KeepTables' and not same(v, b['callbacks'][k])]
+    names = 'net', 'optimizer', 'scheduler', 'precision', 'state', 'random'
+    differ = [k for k in names if not same(a[k], b[k])] + [k for k, v in a['callbacks'].items() if not same(v, b['callbacks'][k])]
     first = next((i for i, (x, y) in enumerate(zip(*(o['callbacks']['Losses'] for o in (a, b))), 1) if x != y), None)
     r['largest difference of a weight'] = (flat(a['net']) - flat(b['net'])).abs().max().item()
     r['scale at the end'] = a['precision'].get('scale')
@@ -459,7 +458,7 @@ def channels_last(r, where):
         runner = runner_of(where.settings('channels_last', precision='32-true', channels_last=name))
         batch = batch or noise_batch(runner, 4)
         runner.train_mode()
-        losses[name] = runner.gradients(batch)['loss'].item()
+        losses[name] = runner.forward_backward(batch)['loss'].item()
     r.close('loss', abs(losses['true']/losses['false'] - 1), 1e-3)
     more = dict(precision='16-mixed' if where.cuda else '32-true', channels_last='true', eval_ep=100)
     runner_of(where.settings('channels_last_run', total_iter=4, **more)).train()
@@ -495,7 +494,7 @@ def compile(r, where):
     runner = runner_of(where.settings('compile', precision='32-true', compile='true', total_iter=12 if where.cuda else 2, eval_ep=1, **more))
     runner.network.load_state_dict(eager.network.state_dict())
     eager.train_mode(), runner.train_mode()
-    a, b = (o.gradients(batch)['loss'].item() for o in (eager, runner))
+    a, b = (o.forward_backward(batch)['loss'].item() for o in (eager, runner))
     r['seconds to compile a step'] = round(time.monotonic() - start, 1)
     r.close('loss', abs(a/b - 1), 5e-3)
     runner.train()
@@ -504,7 +503,7 @@ def compile(r, where):
     r.must(not counters['graph_break'], f'graph breaks in a run: {[" ".join(k.split())[:200] for k in counters["graph_break"]]}')
     r['recompilations'] = len(dynamo.utils.guard_failures) if hasattr(dynamo.utils, 'guard_failures') else None
     if where.cuda:
-        for name, o in dict(eager=eager, compiled=runner).items(): r[f'{name} ms'] = milliseconds(where, lambda: (o.train_mode(), o.gradients(batch), o.update()), 10)
+        for name, o in dict(eager=eager, compiled=runner).items(): r[f'{name} ms'] = milliseconds(where, lambda: (o.train_mode(), o.forward_backward(batch), o.optimizer_step()), 10)
 
 # --- Several processes, several devices
 
@@ -576,8 +575,8 @@ def dp(r, where):
     for gpus in range(1, max(1, min(2, where.count)) + 1):
         runner = runner_of(where.settings(f'dp{gpus}', strategy='dp', gpus=gpus, total_iter=4, log_interval=1, precision='16-mixed' if where.cuda else '32-true'))
         runner.train()
-        r.must(len([o for o in runner.recorder.history if 'train/loss' in o]) == 4, f'{gpus} device(s): not every step is in the history')
-        r.must(runner.validated_step == 4, f'{gpus} device(s): no validation')
+        r.must(len(runner.recorder.history.fetch(wait=True).steps) == 4, f'{gpus} device(s): not every step is in the history')
+        r.must(runner.state.validated_step == 4, f'{gpus} device(s): no validation')
     r['devices'] = gpus
 
 @check(60)
@@ -598,13 +597,13 @@ def monitor(r, where):
     "The Monitor's copies do not wait for the device, and bring over what was computed"
     if where.cuda:
         a = torch.full((1,), 2., device='cuda')
-        srlane.look.monitor.begin_copy([a])                            # whatever is made at the first time
+        begin_copy([a])                            # whatever is made at the first time
         torch.cuda.synchronize()
         torch.cuda.set_sync_debug_mode('error')
         try:
             torch.cuda._sleep(int(1e9))                           # about half a second of the device's time
             start = time.monotonic()
-            host, done = srlane.look.monitor.begin_copy([a*3, a + 1])
+            host, done = begin_copy([a*3, a + 1])
             took, early = time.monotonic() - start, done.query()
         finally: torch.cuda.set_sync_debug_mode('default')
         done.synchronize()
@@ -619,10 +618,11 @@ def monitor(r, where):
         m = srlane.look.monitor.Monitor(runner, 'none')
         if background: m.start().wait(40)
         else: m.run()
-        seen = list(m.history.losses['loss'])
+        history = runner.recorder.history.fetch(wait=True)
+        seen = list(history.losses['loss'])
         r.must(np.allclose(seen, losses.state(), rtol=1e-6), f'in view: {seen}, computed: {losses.state()}')
-        r.must(len(m.history.f1()[0]) > 0, 'the Monitor has no validation')
-        r.must(m.history.validations[-1]['memory'] > 0, 'no memory in the table')
+        r.must(len(history.f1()[0]) > 0, 'the Monitor has no validation')
+        r.must(history.validations[-1]['memory'] > 0, 'no memory in the table')
 
 @check(125)
 def command(r, where):
@@ -672,7 +672,7 @@ def throughput(r, where):
                             f'precision={precision}', f'channels_last={last}', f'batch_size={n}', *size], preset=preset)
         batch, net = noise_batch(runner, n), runner.network
         runner.train_mode()
-        def step(): runner.gradients(batch), runner.update()
+        def step(): runner.forward_backward(batch), runner.optimizer_step()
         def backbone():
             runner.optimizer.zero_grad()
             with runner.fabric.autocast(): stages = net.backbone(net.images(batch['img']))

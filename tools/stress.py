@@ -22,7 +22,7 @@ from srlane.synth import make_culane
 
 here, fork, signals = Path(__file__).resolve(), get_context('fork'), (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
-# --- Trainings
+# --- Runs
 
 def make_roads(root:Path)->Path:
     "Small roads; a third of the training images has no lane"
@@ -156,18 +156,21 @@ def kills(root:Path, quick:bool)->list:
         except CheckpointError as e: return [f'after {killed} kills: {e}']
     a, b = (load_checkpoint(newest(root/s)) for s in ('straight', 'killed'))
     print(f'{killed} kills, {hit} of them during a write, in {len(list((root/"killed").iterdir()))} runs; largest difference of a weight {(weights(a) - weights(b)).abs().max().item():g}')
-    unmeasured = lambda k, v: [row | dict(memory=0) for row in v] if k == 'KeepTables' else v     # the memory that a process needed is its own
-    problems = [f'the state of {k} differs' for k, v in a['callbacks'].items() if not same(unmeasured(k, v), unmeasured(k, b['callbacks'][k]))]
-    problems += [f'{k} differs' for k in ('net', 'optimizer', 'scheduler', 'seen', 'metric', 'best_step', 'validated_step', 'random') if not same(a[k], b[k])]
-    steps = lambda s: [(r['step'], *r) for r in s['recorder']['history']]
-    if steps(a) != steps(b): problems.append('the rows of the history differ')
+    problems = [f'the state of {k} differs' for k, v in a['callbacks'].items() if not same(v, b['callbacks'][k])]
+    problems += [f'{k} differs' for k in ('net', 'optimizer', 'scheduler', 'state', 'random') if not same(a[k], b[k])]
+    x, y = (s['recorder']['history'] for s in (a, b))
+    names = lambda h: [(r['step'], *r) for r in h['logged']]
+    if names(x) != names(y): problems.append('the rows that were logged differ')
+    problems += [f'{k} of the history differ' for k in ('steps', 'losses') if not same(x[k], y[k])]
+    tables = lambda h: [row | dict(memory=0) for row in h['validations']]     # the memory that a process needed is its own
+    if not same(tables(x), tables(y)): problems.append('the tables of the history differ')
     if not same(*(load_checkpoint(newest(root/s, 'best.ckpt'))['net'] for s in ('straight', 'killed'))): problems.append('the best models differ')
     return problems + [f'only {killed} of {n} kills'] * (killed < n) + ['no kill during a write'] * (not hit)
 
 # --- Asked to stop
 
 def ask(root, roads, name, workers, how)->list:
-    "One training that is asked to stop"
+    "One run that is asked to stop"
     runs, log = root/name, root/f'{name}.txt'
     p = child(lambda: cli.main(['train', 'demo', *settings(roads, runs, total_iter=100000, workers=workers, eval_ep=10**6)]), log=log)
     done = lambda: next((len(f.read_text().splitlines()) - 1 for f in runs.glob('*/metrics.csv')), 0)
@@ -179,7 +182,7 @@ def ask(root, roads, name, workers, how)->list:
     said = log.read_text()
     if code != 0: return [f'{name}: exit code {code}:\n{said[-2000:]}']
     state = load_checkpoint(next(runs.glob('*/last.ckpt')))
-    return ([f'{name}: ended after {secs:.0f} s'] * (secs > 30) + [f'{name}: the log does not say how to go on'] * ('go on with resume_from=' not in said)
+    return ([f'{name}: ended after {secs:.0f} s'] * (secs > 30) + [f'{name}: the log does not say how to continue'] * ('continue with resume_from=' not in said)
             + [f'{name}: last holds step {state["recorder"]["step"]} of {done()}'] * (state['recorder']['step'] < done()) + [f'{name}: a traceback:\n{said[-2000:]}'] * ('Traceback' in said))
 
 def stopping(root:Path, quick:bool)->list:
@@ -310,7 +313,7 @@ def vanished(root, roads, problems, quick):
     log = root/'vanished.txt'
     for name, more in (('vanished', {}), ('vanished before a save', dict(log_interval=100, save_interval=1))):
         code = finish(child(train, settings(roads, root/name, **more), [At({5}, lambda runner, batch: shutil.rmtree(runner.recorder.work_dir))], log=log))
-        expect(problems, name, log, code, 2, 'FileNotFoundError: .* has vanished')
+        expect(problems, name, log, code, 2, 'FileNotFoundError: .* vanished during training')
         usable(problems, name, root/name, 4)
 
 def own_folders(root, roads, problems, quick):
@@ -346,7 +349,7 @@ def report(out:Path, overrides:list, callbacks=()):
     runner.train()
     if not runner.fabric.is_global_zero: return
     predictions = {str(f.relative_to(runner.recorder.work_dir)): f.read_text() for f in sorted(runner.recorder.work_dir.glob('predictions/**/*.txt'))}
-    torch.save(dict(losses=torch.tensor(losses, dtype=torch.float64), weights=weights(runner.state()), metric=runner.metric, predictions=predictions), out)
+    torch.save(dict(losses=torch.tensor(losses, dtype=torch.float64), weights=weights(runner.state_dict()), metric=runner.metric, predictions=predictions), out)
 
 def free_port()->int:
     with socket.socket() as s:
@@ -355,7 +358,7 @@ def free_port()->int:
 
 def torchrun(*args)->list: return [sys.executable, '-m', 'torch.distributed.run', *map(str, args)]
 
-def started(how, arguments)->list: # of commands that together are one training
+def started(how, arguments)->list: # of commands that together are one run
     "Commands that start a run on several processes"
     port = free_port()
     if how == 'torchrun': return [torchrun('--nproc_per_node=2', f'--master_port={port}', *arguments)]
@@ -447,7 +450,7 @@ def dead_rank(root:Path, quick:bool)->list:
     victim = roads/[o.lstrip('/') for o in (roads/'list/train.txt').read_text().split()][name[4*3 + 3]]   # second process, fourth step
     def killed(ps): os.kill(max(children(ps[0].pid)), signal.SIGKILL)
     def terminated(ps): os.kill(ps[0].pid, signal.SIGTERM)
-    tries = [('killed', '', killed, None), ('error', '', None, re.escape(victim.name)), ('stopped', '', terminated, 'go on with resume_from=')]
+    tries = [('killed', '', killed, None), ('error', '', None, re.escape(victim.name)), ('stopped', '', terminated, 'continue with resume_from=')]
     if not quick: tries += [('killed', 'torchrun', killed, 'SIGKILL|Signal 9'), ('error', 'torchrun', None, re.escape(victim.name)), ('stopped', 'torchrun', terminated, None)]
     for what, how, act, words in tries:
         runs, log, whole = root/f'{what}{how}', root/f'{what}{how}.txt', victim.read_bytes()
@@ -510,15 +513,16 @@ from srlane.config import load_config
 from srlane.runner import Runner
 
 runner, phase = Runner(load_config('demo', *SETTINGS)), ['']
-find, step = runner.find_lanes, runner.update
-def slowly(batch):
+head, step = runner.network.roi_head, runner.optimizer_step
+find = head.get_lanes
+def slowly(*args):
     phase[0] = 'validation' if runner.recorder.step else 'sanity check'
     time.sleep(.4)
-    return find(batch)
+    return find(*args)
 def steps():
     phase[0] = 'training'
     return step()
-runner.find_lanes, runner.update = slowly, steps
+head.get_lanes, runner.optimizer_step = slowly, steps
 def workers(): return [int(o.split()[0]) for o in subprocess.run(['ps', '-o', 'pid=,args=', '--ppid', str(os.getpid())], capture_output=True, text=True).stdout.splitlines() if 'ps -o' not in o]
 def waits(name, start=False):
     global monitor
@@ -540,7 +544,7 @@ class At(Callback):
         if runner.recorder.step == 3 and SLEEP: time.sleep(60)
 runner = Runner(load_config('demo', *SETTINGS), callbacks=[At()])
 runner.train(view='none')
-print(runner.stopping, (runner.recorder.work_dir/'last.ckpt').exists(), runner.recorder.step < 1000)
+print(runner.stop_reason, (runner.recorder.work_dir/'last.ckpt').exists(), runner.recorder.step < 1000)
 """
 
 class Kernel:
