@@ -87,7 +87,7 @@ class DatasetConfig:
     val:SplitConfig = field(default_factory=SplitConfig)
     test:SplitConfig = field(default_factory=SplitConfig)
 
-# %% ../../nbs/config/02_schema.ipynb #81f48bdf
+# %% ../../nbs/config/02_schema.ipynb #23936e82
 @dataclass
 class NetConfig:
     type:str = 'TwoStageDetector'
@@ -132,7 +132,7 @@ class TestConfig:
     nms_thres:float = number(50., 0, 8192)      # mean distance in pixels below which two lanes are one
     nms_topk:int = number('${max_lanes}', 1, 10**6)  # kept for published files; `max_lanes` is the limit
 
-# %% ../../nbs/config/02_schema.ipynb #e48f7e18
+# %% ../../nbs/config/02_schema.ipynb #51cbe9f2
 @dataclass
 class RunOptions:
     "How and where an experiment is run"
@@ -144,16 +144,16 @@ class RunOptions:
     accelerator:str = one_of('auto', 'auto', 'cpu', 'cuda', 'gpu', 'mps', 'tpu')
     strategy:str = 'auto'                       # auto, ddp, dp, …
 
-# %% ../../nbs/config/02_schema.ipynb #8e33278a
+# %% ../../nbs/config/02_schema.ipynb #b612be20
 run_options = [f.name for f in fields(RunOptions)]
 
-# %% ../../nbs/config/02_schema.ipynb #5701d27e
+# %% ../../nbs/config/02_schema.ipynb #1223c980
 def options_given(cfg # OmegaConf tree of `Config`, or a dict of its settings
                  )->list: # of 'key=value'
     "The options of a run that are not at their defaults"
     return [f'{f.name}={cfg[f.name]}' for f in fields(RunOptions) if cfg[f.name] != f.default]
 
-# %% ../../nbs/config/02_schema.ipynb #8420928f
+# %% ../../nbs/config/02_schema.ipynb #064a79c7
 @dataclass
 class TrainingSettings:
     total_iter:int = number(80000, 0, 10**9)    # training iterations
@@ -171,7 +171,7 @@ class TrainingSettings:
     sanity_batches:int = number(2, 0, 10**6)    # validation batches tried before training
     max_bad_steps:int = number(0, 0, 10**9)     # steps with a NaN or infinite loss which are left out before training ends
 
-# %% ../../nbs/config/02_schema.ipynb #1f981ee7
+# %% ../../nbs/config/02_schema.ipynb #8f7fb8f1
 @dataclass
 class ImageSettings:
     ori_img_w:int = number(MISSING, 2, 65536)   # original image, pixels
@@ -191,7 +191,7 @@ class DataSettings:
     frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before; 0: keep all
     decode_reduced:bool = False                 # decode JPEGs at half size where that is still larger than the network's image
 
-# %% ../../nbs/config/02_schema.ipynb #e90ed956
+# %% ../../nbs/config/02_schema.ipynb #0f1a5ae3
 @dataclass
 class NetworkSettings:
     net:NetConfig = field(default_factory=NetConfig)
@@ -235,7 +235,7 @@ class Config(OptimizationSettings, LossSettings, NetworkSettings, DataSettings, 
     "Everything that a run is made from"    # Python counts the fields of base classes from the last to the first
     test_parameters:TestConfig = field(default_factory=TestConfig)
 
-# %% ../../nbs/config/02_schema.ipynb #b85521d3
+# %% ../../nbs/config/02_schema.ipynb #0fc17186
 _option = re.compile(r'\$\{(%s)\}' % '|'.join(run_options))
 
 def _without_options(v, options):
