@@ -15,7 +15,7 @@ from .merge import call_omegaconf, merge, read_override
 from .schema import Config, settings
 from .source import read_source, where
 
-# %% ../../nbs/config/07_load.ipynb #50600157
+# %% ../../nbs/config/07_load.ipynb #8afc0063
 def _expand_paths(cfg, at):
     "`~` in paths, written out; in place"
     raw = OmegaConf.to_container(cfg, resolve=False)
@@ -25,7 +25,7 @@ def _expand_paths(cfg, at):
         if full.startswith('~'): raise ConfigError(f"{at(key)}: {key}={v}: there is no such user's folder".lstrip(': '))
         OmegaConf.update(cfg, key, full)
 
-# %% ../../nbs/config/07_load.ipynb #42d6ca94
+# %% ../../nbs/config/07_load.ipynb #fab12cbe
 def _require_values(cfg, name, at):
     "A `ConfigError` that names the values which nothing gives"
     raw = OmegaConf.to_container(cfg, resolve=False)
@@ -39,7 +39,7 @@ def _keys(tree, prefix=''):
         yield f'{prefix}{k}'
         if isinstance(v, dict): yield from _keys(v, f'{prefix}{k}.')
 
-# %% ../../nbs/config/07_load.ipynb #7bad0774
+# %% ../../nbs/config/07_load.ipynb #5cd3c8c6
 def load_config(name_or_path, # a preset, a YAML file, or a Python file of the published form
                 *overrides,   # 'key=value' with dots for sections (`optimizer.lr=1e-3`), or dicts; later ones win
                ): # OmegaConf tree of `Config`

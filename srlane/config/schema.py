@@ -87,7 +87,7 @@ class DatasetConfig:
     val:SplitConfig = field(default_factory=SplitConfig)
     test:SplitConfig = field(default_factory=SplitConfig)
 
-# %% ../../nbs/config/02_schema.ipynb #0a751076
+# %% ../../nbs/config/02_schema.ipynb #23936e82
 @dataclass
 class NetConfig:
     type:str = 'TwoStageDetector'
@@ -132,7 +132,7 @@ class TestConfig:
     nms_thres:float = number(50., 0, 8192)      # mean distance in pixels below which two lanes are one
     nms_topk:int = number('${max_lanes}', 1, 10**6)  # kept for published files; `max_lanes` is the limit
 
-# %% ../../nbs/config/02_schema.ipynb #1bf82d08
+# %% ../../nbs/config/02_schema.ipynb #51cbe9f2
 @dataclass
 class RunOptions:
     "How and where an experiment is run"
@@ -144,16 +144,16 @@ class RunOptions:
     accelerator:str = one_of('auto', 'auto', 'cpu', 'cuda', 'gpu', 'mps', 'tpu')
     strategy:str = 'auto'                       # auto, ddp, dp, …
 
-# %% ../../nbs/config/02_schema.ipynb #a1d17f85
+# %% ../../nbs/config/02_schema.ipynb #b612be20
 run_options = [f.name for f in fields(RunOptions)]
 
-# %% ../../nbs/config/02_schema.ipynb #83c99806
+# %% ../../nbs/config/02_schema.ipynb #1223c980
 def options_given(cfg # OmegaConf tree of `Config`, or a dict of its settings
                  )->list: # of 'key=value'
     "The options of a run that are not at their defaults"
     return [f'{f.name}={cfg[f.name]}' for f in fields(RunOptions) if cfg[f.name] != f.default]
 
-# %% ../../nbs/config/02_schema.ipynb #5b76c5e5
+# %% ../../nbs/config/02_schema.ipynb #064a79c7
 @dataclass
 class TrainingSettings:
     total_iter:int = number(80000, 0, 10**9)    # training iterations
@@ -171,7 +171,7 @@ class TrainingSettings:
     sanity_batches:int = number(2, 0, 10**6)    # validation batches tried before training
     max_bad_steps:int = number(0, 0, 10**9)     # steps with a NaN or infinite loss which are left out before training ends
 
-# %% ../../nbs/config/02_schema.ipynb #b13b7341
+# %% ../../nbs/config/02_schema.ipynb #8f7fb8f1
 @dataclass
 class ImageSettings:
     ori_img_w:int = number(MISSING, 2, 65536)   # original image, pixels
@@ -191,7 +191,7 @@ class DataSettings:
     frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before; 0: keep all
     decode_reduced:bool = False                 # decode JPEGs at half size where that is still larger than the network's image
 
-# %% ../../nbs/config/02_schema.ipynb #d211d6ac
+# %% ../../nbs/config/02_schema.ipynb #0f1a5ae3
 @dataclass
 class NetworkSettings:
     net:NetConfig = field(default_factory=NetConfig)
@@ -235,14 +235,15 @@ class Config(OptimizationSettings, LossSettings, NetworkSettings, DataSettings, 
     "Everything that a run is made from"    # Python counts the fields of base classes from the last to the first
     test_parameters:TestConfig = field(default_factory=TestConfig)
 
-# %% ../../nbs/config/02_schema.ipynb #7c5918b1
+# %% ../../nbs/config/02_schema.ipynb #0fc17186
 _option = re.compile(r'\$\{(%s)\}' % '|'.join(run_options))
 
 def _without_options(v, options):
     "A tree of settings with references to options replaced by their values"
     if isinstance(v, dict): return {k: _without_options(o, options) for k, o in v.items()}
     if isinstance(v, list): return [_without_options(o, options) for o in v]
-    for _ in options if isinstance(v, str) else (): v = _option.sub(lambda m: str(options.get(m[1], m[0])), v)     # one may refer to another
+    for _ in options if isinstance(v, str) else ():      # one option may refer to another
+        v = _option.sub(lambda m: str(options.get(m[1], m[0])), v)
     return v
 
 def experiment(cfg # OmegaConf tree of `Config`, or what a checkpoint holds of one
