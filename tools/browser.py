@@ -85,10 +85,10 @@ def copy_for_test(folder:Path, steps:int)->str: # name of the notebook
     "The tutorial on training, long enough that somebody has to stop it"
     nb = without_outputs(tutorial, 144, steps)
     start = first_with(nb, 'background=True')
-    probe = code("print(json.dumps(dict(deeds=monitor.deeds, status=monitor.status, step=runner.recorder.step, asked=monitor.history.step, "
-                 "last=(runner.recorder.work_dir/'last.ckpt').exists(), validated=runner.validated_step)))", 'probe')
+    probe = code("print(json.dumps(dict(commands=list(monitor.commands), status=monitor.status, step=runner.state.step, asked=monitor.history.step, "
+                 "last=(runner.recorder.work_dir/'last.ckpt').exists(), validated=runner.state.validated_step)))", 'probe')
     here = code("again = Runner(load_config('demo', *settings, 'total_iter=4000'))\nagain.train()", 'here')
-    ended = code("print(json.dumps(dict(why=again.stopping, step=again.recorder.step, last=(again.recorder.work_dir/'last.ckpt').exists())))", 'ended')
+    ended = code("print(json.dumps(dict(why=again.stop_reason, step=again.state.step, last=(again.recorder.work_dir/'last.ckpt').exists())))", 'ended')
     nb['cells'] = [*nb['cells'][:start + 1], code('import json', 'imports'), probe, here, ended,
                    code("more = Runner(load_config('demo', *settings, 'total_iter=4000')).train(background=True)", 'more'), code('more', 'shown')]
     (folder/tutorial.name).write_text(json.dumps(nb), encoding='utf-8')
@@ -139,8 +139,8 @@ class Notebook:
 
 def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     "Everything that a person does"
-    said = []
-    def say(words): said.append(words); print(f'  {words}', flush=True)
+    notes = []
+    def say(words): notes.append(words); print(f'  {words}', flush=True)
     def check(ok, words):
         if not ok: raise AssertionError(words)
         say(words)
@@ -194,14 +194,14 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     check(moved(3), 'Resume goes on')
     press('Validate'); press('Save')
     end = time.time() + 60
-    while time.time() < end and not {'validate', 'save'} <= {d[0] for d in nb.probe(probe)['deeds'][2:]}: page.wait_for_timeout(500)
+    while time.time() < end and not {'validate', 'save'} <= {name for name, asked, done in nb.probe(probe)['commands'][3:] if done is not None}: page.wait_for_timeout(500)
     check(moved(100 if keep else 5, 120), 'it goes on after Validate and Save')
     shot('monitor_live')
     press('Stop')
     page.wait_for_function("i => { const c = document.querySelectorAll('.jp-Notebook .jp-Cell')[i]; return !c.querySelector('[data-srlane=step]') && c.querySelector('.jp-RenderedImage img') }",
                            arg=start, timeout=60_000)
     end = nb.probe(probe)
-    late = {what: done - asked for what, asked, done in end['deeds']}
+    late = {what: done - asked for what, asked, done in end['commands']}
     check(end['status'] == 'stopped' and all(v <= 2 for v in late.values()), f'stopped; steps from asking to doing: {late}')
     check(end['last'], 'last.ckpt is there')
     check(cell.locator('button').count() == 0, 'one static picture has replaced the live view')
@@ -242,9 +242,9 @@ def scenario(page, lab, name, keep:Path=None)->list: # what was seen, in words
     press('Stop')
     cell.locator('.jp-RenderedImage img').wait_for(timeout=60_000)
     check(cell.locator('.jp-OutputArea button').count() == 0, 'Stop works there too, and leaves the picture')
-    return said
+    return notes
 
-def look_at_mistakes(page, lab, name, keep:Path=None):
+def browse_mistakes(page, lab, name, keep:Path=None):
     "The worst images in their browser"
     def check(ok, words):
         if not ok: raise AssertionError(words)
@@ -256,12 +256,12 @@ def look_at_mistakes(page, lab, name, keep:Path=None):
     img = cell.locator('.jp-OutputArea img')
     img.wait_for(timeout=60_000)
     words, place = lambda: img.get_attribute('alt'), lambda: cell.get_by_text(re.compile(r'^\d+ of \d+$')).inner_text()
-    def changes(act, look, seconds=30):
-        "Whether something looks otherwise after an act"
-        was, end = look(), time.time() + seconds
+    def changes(act, shown, seconds=30):
+        "Whether what is shown changes after an act"
+        was, end = shown(), time.time() + seconds
         act()
-        while look() == was and time.time() < end: page.wait_for_timeout(100)
-        return look() != was
+        while shown() == was and time.time() < end: page.wait_for_timeout(100)
+        return shown() != was
     source = lambda: img.get_attribute('src')
     check('missed' in words() and place().startswith('1 of '), f'the browser opens with the worst image ({place()})')
     check(changes(lambda: cell.get_by_role('button', name='Next').click(), words) and place().startswith('2 of '), 'Next shows another')
@@ -295,7 +295,7 @@ def main():
                 page = browser.new_page()
                 try:
                     scenario(page, lab, name, a.keep)
-                    look_at_mistakes(page, lab, name2, a.keep)
+                    browse_mistakes(page, lab, name2, a.keep)
                 except Exception:
                     if a.keep: page.screenshot(path=str(a.keep/'failed.png'))
                     raise
