@@ -143,7 +143,7 @@ old_words = {
     r'\btrainings\b': 'runs', rf'\b[Aa] training\b(?! (?:{_after}))': 'a run',
     r'\bnumbers? that (?:is|are|was|were) no(?:ne| numbers?)\b|\b(?:is|are|was|were) no (?:finite )?numbers?\b|\bno finite number\b': 'NaN or infinite',
     r'\bfind_rate\b': 'lr_find', r'\btake_best\b': 'copy_best_checkpoint', r'\bshare_buffers\b': 'broadcast_buffers',
-    r'\bKeepTables\b|\badd_rows\b': 'History', r'\bDeed\b': 'Command', r'\bVerdicts?\b|\w+_verdicts?\b': 'LaneMatches', r'\blikeness\b': 'similarity',
+    r'(?<![\'(])\bKeepTables\b|\badd_rows\b': 'History', r'\bDeed\b': 'Command', r'\bVerdicts?\b|\w+_verdicts?\b': 'LaneMatches', r'\blikeness\b': 'similarity',
     r'\b\w+_figures\b(?=\()': '…_scores or …_counts', r'\bin_turn\b': 'scheduled_validation',
 }
 _runner = dict(
