@@ -21,22 +21,22 @@ $(READY): settings.ini setup.py constraints.txt
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps -c constraints.txt opencv-python-headless
 	@touch $@
 
-demo: env ## made-up roads, training, validation, pictures (ARGS="…" is passed on)
+demo: env ## synthetic roads, training, validation, pictures (ARGS="…" is passed on)
 	$(BIN)/srlane demo $(ARGS)
 
-test: env ## every check; ARGS="docs wheel" runs only those groups, FLAGS=slow the slow cells too
+test: env ## every check (ARGS="house docs" runs only those groups, FLAGS=slow the slow cells too)
 	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
 
-stress: env ## trainings killed, starved, spoilt and spread over processes, in full (ARGS="kills" runs that group)
+stress: env ## runs killed, starved, spoilt and spread over processes, in full (ARGS="kills" runs that group)
 	$(BIN)/python tools/stress.py $(ARGS)
 
-fuzz: env ## 20,000 hostile files, settings and command lines: each gives a result or one clear line (ARGS="--group lists" makes that kind)
+fuzz: env ## 20,000 hostile files, settings and command lines: each gives a result or one clear line (ARGS="--group lists" for one kind)
 	$(BIN)/python tools/fuzz.py $(ARGS)
 
-gpu: ## what only a CUDA device shows, in six minutes and without network; says so where there is none (ARGS="--write" keeps it)
+gpu: ## what only a CUDA device shows, in six minutes and without network (ARGS="--write" keeps it)
 	$(firstword $(wildcard $(BIN)/python) $(PYTHON)) tools/gpu.py $(ARGS)
 
-notebooks: env ## run notebooks and save their outputs (all, or ARGS="30_runner")
+notebooks: env ## run notebooks and save their outputs (all, or ARGS="metrics/culane")
 	$(BIN)/python tools/notebooks.py run $(ARGS)
 
 export: env ## notebooks -> srlane/*.py

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from srlane.metrics import culane_score, eval_culane
-from srlane.metrics.culane import read_lanes, read_list
+from srlane.metrics.reading import read_lanes, read_list
 
 def spline(points, times=50):
     "Natural cubic spline in chord length, a transcription of the official C++"

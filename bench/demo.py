@@ -1,6 +1,6 @@
 """What the demo reaches: F1@0.5 on held-out synthetic roads, for several seeds, by day and in the full mix with night, rain and glare.
 
-    python bench/demo.py [--seeds 0 1 2] [--full-seeds 0] [--root data/made-up-roads] [--out bench/demo.json] [--quick]
+    python bench/demo.py [--seeds 0 1 2] [--full-seeds 0] [--root data/synthetic-roads] [--out bench/demo.json] [--quick]
 
 As many roads as `srlane demo` makes. The result goes to bench/demo.json, from which the README's table is printed; runs of another
 version or of other roads are not added to it. The last line printed is the same JSON object.
@@ -44,7 +44,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--seeds', type=int, nargs='*', default=[0, 1, 2])
     p.add_argument('--full-seeds', type=int, nargs='*', default=[0])
-    p.add_argument('--root', type=Path, default=Path('data/made-up-roads'))
+    p.add_argument('--root', type=Path, default=Path('data/synthetic-roads'))
     p.add_argument('--out', type=Path, default=Path(__file__).with_name('demo.json'))
     p.add_argument('--quick', action='store_true', help='two steps on a few roads in a folder that goes away, only to see that it runs')
     args = p.parse_args()

@@ -1,6 +1,6 @@
 """What one training sample costs next to decoding its JPEG.
 
-The published code needs 2.4 times as long as the decoding alone. Both are timed here on made-up 1640×590 frames, in turns,
+The published code needs 2.4 times as long as the decoding alone. Both are timed here on synthetic 1640×590 frames, in turns,
 in one thread; medians are compared. The last line is JSON."""
 import argparse, json, tempfile, time
 from pathlib import Path
@@ -34,7 +34,7 @@ def parts(ds, i, epoch):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('--config', default='culane_r18', help='preset or file')
-    p.add_argument('--images', type=int, default=24, help='made-up frames')
+    p.add_argument('--images', type=int, default=24, help='synthetic frames')
     p.add_argument('--rounds', type=int, default=12, help='epochs over them')
     p.add_argument('--quick', action='store_true', help='two frames and one epoch, only to see that it runs')
     a = p.parse_args()

@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from omegaconf import OmegaConf
 from . import __version__
 from .basics import progress
-from .config import check_values
+from .config import check_values, experiment
 from .data.evaluation import evaluate
 from .data.files import DataError
 from .data.loader import build_dataloader
@@ -198,7 +198,7 @@ def keep_best(self:Runner, metric:float):
     state.best_metric, state.best_step = float(metric), state.step
     extra = [c.best_state(self) or {} for c in self.callbacks]
     best = dict(net=self.network.state_dict(), **{k: v for o in extra for k, v in o.items()}, step=state.step, epoch=state.epoch)
-    self.save('best.ckpt', best | dict(metric=state.best_metric, config=OmegaConf.to_yaml(self.cfg), version=__version__))
+    self.save('best.ckpt', best | dict(metric=state.best_metric, config=OmegaConf.to_yaml(experiment(self.cfg)), version=__version__))
 
 @patch
 def save(self:Runner,
@@ -214,7 +214,8 @@ def save(self:Runner,
 def checkpoint(self:Runner)->dict:
     "Everything that the next step depends on"
     return dict(**self.state_dict(), state=self.state.state(), recorder=self.recorder.state_dict(),
-                callbacks=callback_states(self.callbacks), random=random_state(), config=OmegaConf.to_yaml(self.cfg), version=__version__)
+                callbacks=callback_states(self.callbacks), random=random_state(),
+                config=OmegaConf.to_yaml(experiment(self.cfg)), version=__version__)
 
 @patch
 def save_last(self:Runner):
@@ -329,7 +330,7 @@ def train(self:Runner,
 def resume(self:Runner, checkpoint:dict): # as from `checkpoint`
     "Take up where a checkpoint left off"
     old, source = OmegaConf.create(checkpoint['config']), self.resumed_from
-    for words in changes(old, self.cfg): self.log(f'changed since: {words}')
+    for words in changes(experiment(old), experiment(self.cfg)): self.log(f'changed since: {words}')
     self.load_state_dict(checkpoint, old, source)
     self.state.load_state(checkpoint['state'])
     self.recorder.load_state_dict(checkpoint['recorder'])

@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: notebooks export docs wheel faults fuzz bench browser (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
-import notebooks
+import house, notebooks
 
 root = Path(__file__).resolve().parent.parent
 
@@ -83,6 +83,13 @@ def check_export(tally:Tally):
             found = export_problems(bad, shutil.copytree(bad, Path(tmp)/'bad2', symlinks=True))
             return [] if any(module.name in m for m in found) else ['a module with a line added by hand was not noticed']
         tally.attempt('export: the check notices a module changed by hand', notices)
+
+# --- The house's rules
+
+def check_house(tally:Tally):
+    "Imports, lengths, names, the limits of an essay, words; `python tools/house.py` says the same"
+    tally.attempt('house: each rule notices what breaks it', house.unnoticed)
+    for name, problems in house.check().items(): tally(f'house: {name}', problems)
 
 # --- Notebooks
 
@@ -204,7 +211,7 @@ def check_fuzz(tally:Tally):
     tally.attempt('fuzz: hostile input gives a result or one clear line', lambda: run(sys.executable, 'tools/fuzz.py', '--quick', '--planted', '--workers', str(min(4, os.cpu_count() or 1))) and [])
 
 def check_bench(tally:Tally):
-    "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no figure is judged"
+    "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no number is judged"
     code = {p: p.read_text(encoding='utf-8') for p in sorted((root/'bench').glob('*.py'))}
     scripts = [p for p in code if '__main__' in code[p]]
     tally('bench: every benchmark has a --quick', [f'{p.name} has none' for p in scripts if '--quick' not in code[p]])
@@ -213,16 +220,16 @@ def check_bench(tally:Tally):
 # --- A person at JupyterLab
 
 def check_browser(tally:Tally):
-    "Start, hold, validate, save, stop and reload a training in a real browser, where there is one"
+    "Start, hold, validate, save, stop and reload a run in a real browser, where there is one"
     import browser
-    if why := browser.missing(): return tally.skip('browser: a training in JupyterLab', why)
-    tally.attempt('browser: a training in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
+    if why := browser.missing(): return tally.skip('browser: a run in JupyterLab', why)
+    tally.attempt('browser: a run in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    groups = dict(export=check_export, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser)
+    groups = dict(export=check_export, house=check_house, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser)
     if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
     for name in args.groups or groups:
         try: groups[name](tally)

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import yaml
+import nbdev.processors, nbdev.serve
 import notebooks
 from nbdev.config import get_config
 from nbdev.doclinks import _build_modidx, _nbpath2html
@@ -31,10 +32,21 @@ site_url = f'{cfg.doc_host}{cfg.doc_baseurl}/'
 def page_name(name:str)->str: # `01_lane.ipynb` -> `lane.ipynb`, as nbdev names the page
     return _nbpath2html(Path(name)).with_suffix(Path(name).suffix).name
 
+_want_doc, _parallel = nbdev.processors._want_doc, nbdev.serve.parallel
+
+def document_building_blocks():
+    "Let nbdev document cells with `exporti` too: names that stay out of `__all__` are still what a notebook explains"
+    def want(c):
+        d = c.directives_
+        return _want_doc(c) or bool(c.source and c.cell_type == 'code' and 'exporti' in d and 'hide' not in d)
+    nbdev.processors._want_doc = want
+    nbdev.serve.parallel = lambda *args, **kw: _parallel(*args, **{**kw, 'method': 'fork'})       # the processes have to know it too
+
 def process()->Path: # `_proc`: nbdev's notebooks for rendering, with `show_doc` run and its links set
     "Let nbdev do its part of `nbdev_docs`: all that needs no Quarto"
     os.chdir(nbs)                                     # where a notebook's relative paths begin
     os.environ['PYTHONWARNINGS'] = 'ignore::UserWarning'  # nbdev's about cells that import and do more: `notebooks.py lint` is exact about them
+    document_building_blocks()
     refresh_quarto_yml()
     _build_modidx()
     proc = proc_nbs(n_workers=min(os.cpu_count(), 8))
@@ -159,6 +171,7 @@ def check_links(site:Path)->list: # problems, one line each
     "Every link inside the site leads to a file and to an anchor that are there"
     pages, broken = {p.resolve(): Page(p.read_text(encoding='utf-8')) for p in site.rglob('*.html')}, defaultdict(list)
     for p, page in pages.items():
+        name = p.relative_to(site.resolve()).as_posix()
         for link in dict.fromkeys(page.links):
             full = link
             if link.startswith(site_url): link = os.path.relpath(site.resolve()/link[len(site_url):], p.parent)
@@ -166,8 +179,8 @@ def check_links(site:Path)->list: # problems, one line each
             path, _, anchor = link.partition('#')
             to = (p.parent/unquote(path.partition('?')[0])).resolve() if path else p
             if to.is_dir(): to = to/'index.html'
-            if not to.exists(): broken[f'{full} leads nowhere'].append(p.name)
-            elif anchor and to in pages and unquote(anchor) not in pages[to].ids: broken[f'{full}: the page has no such anchor'].append(p.name)
+            if not to.exists(): broken[f'{full} leads nowhere'].append(name)
+            elif anchor and to in pages and unquote(anchor) not in pages[to].ids: broken[f'{full}: the page has no such anchor'].append(name)
     if not pages: return [f'{site.name} has no pages']
     return [f'{msg} (on {names[0]}' + (f' and {len(names)-1} other pages)' if names[1:] else ')') for msg, names in broken.items()]
 
@@ -185,7 +198,7 @@ def check_outputs(proc:Path)->list:
     out = []
     for p in sorted(proc.rglob('*.ipynb')):
         for i, c in enumerate(json.loads(p.read_text(encoding='utf-8'))['cells']):
-            if any(o['output_type'] == 'error' for o in c.get('outputs', [])): out.append(f'{p.name}, cell {i}: an error for an output: {"".join(c["source"])[:80]!r}')
+            if any(o['output_type'] == 'error' for o in c.get('outputs', [])): out.append(f'{p.relative_to(proc)}, cell {i}: an error for an output: {"".join(c["source"])[:80]!r}')
     return out
 
 def check_sidebar(config:Path=root/'_quarto.yml')->list:

@@ -352,7 +352,8 @@ def kit():
     "What the groups need of the library; imported once, before the workers are forked"
     global cfg, small, load_config, keys, sections
     from omegaconf import OmegaConf
-    from srlane.config import Config, load_config
+    from srlane.config.schema import Config
+    from srlane.config import load_config
     import srlane
     for p in sorted(Path(srlane.__file__).parent.rglob('*.py')):
         if '__init__' not in p.name and p.stem != '_modidx': importlib.import_module('.'.join(p.relative_to(Path(srlane.__file__).parent.parent).with_suffix('').parts))
@@ -470,7 +471,7 @@ def overrides(rng, case):
 def culane_steps(rng, case, pred='pred'):
     "What is done with a CULane tree"
     from srlane.data.check import check_dataset
-    from srlane.metrics.culane import eval_culane
+    from srlane.metrics import eval_culane
     from srlane.data.evaluation import evaluate
     from srlane.data.loader import build_dataset
     from srlane.look.predictions import draw_predictions
@@ -506,7 +507,7 @@ def culane_text(rng, case):
 def culane_pred(rng, case):
     "CULane predictions, as text or as one JSON"
     case.fill('data', 'pred')
-    from srlane.metrics.culane import eval_culane
+    from srlane.metrics import eval_culane
     if rng.random() < .6:
         name = rng.choice(labels_of(case, 'pred'))
         case.put(name, encode(rng, mutate_text(rng, case.text(name) or '10 50 20 40 30 30\n', LABEL)))
@@ -540,7 +541,7 @@ def tusimple_label(rng, case):
     from srlane.data.loader import build_dataset
     from srlane.look.predictions import draw_predictions
     from srlane.lane import Lane
-    from srlane.metrics.tusimple import eval_tusimple
+    from srlane.metrics import eval_tusimple
     name = rng.choice(['tus/label_data_0313.json', 'tus/label_data_0531.json', 'tus/test_label.json', 'tus/test_label.json'])
     case.put(name, tusimple_lines(rng, case.text(name)))
     c = copy.deepcopy(cfg)
@@ -560,7 +561,7 @@ def tusimple_label(rng, case):
 
 def tusimple_pred(rng, case):
     "TuSimple predictions"
-    from srlane.metrics.tusimple import eval_tusimple
+    from srlane.metrics import eval_tusimple
     case.fill('tus_pred.json'); case.put('labels.json', case.base['tus/test_label.json'])
     case.put('tus_pred.json', tusimple_lines(rng, case.text('tus_pred.json')))
     return ['.json'], [('eval', lambda: fits(eval_tusimple('tus_pred.json', 'labels.json')))]
@@ -589,7 +590,7 @@ def lists(rng, case):
     if rng.random() < .3:      # images and labels at strange places within the data
         for n in rng.sample(['with blank.jpg', 'é.jpg', 'x.jpg', '-', 'a..jpg', '.jpg', '0'], 3):
             case.put(f'data/{n}', case.base['above.jpg']); case.put(f'data/{os.path.splitext(n)[0]}.lines.txt', '10 50 20 40 30 30\n')
-    from srlane.metrics.culane import eval_culane
+    from srlane.metrics import eval_culane
     listed = name.split('/', 1)[1]
     return [os.path.basename(name), 'list', ' (data', '/data', 'data/', 'pred/'], culane_steps(rng, case) + [('eval --list', lambda: fits(eval_culane('pred', 'data', list='data/' + listed, progress=False)))]
 
@@ -795,7 +796,7 @@ def planted():
                 coloured=('control', lambda: fail(ValueError('odd.ckpt \x1b[1m'))), hang=('hang', lambda: time.sleep(60)), left=('processes left', fork_and_stay), many=('processes', many), dies=('SIGSEGV', lambda: os.kill(os.getpid(), signal.SIGSEGV)),
                 beside=('changes', lambda: write('../above/x.lines.txt')), outside=('leaves its folder', lambda: write('../../x')), makes=('makes', lambda: write('../x')), traceback=('a traceback', lambda: print('Traceback (most recent call last)')),
                 memory=('MemoryError', lambda: bytearray(2*MEMORY)), program=('leaves its folder', lambda: os.system('true')), nan=('accepts', lambda: finite({'a': math.nan})), part=('leaves', lambda: write('a.tmp')),
-                code=('not foreseen', lambda: print("srlane: error: KeyError: 'x' (not foreseen)") or Exit(1, ['check'], 'utf-8')))
+                code=('unexpected', lambda: print("srlane: error: KeyError: 'x' (unexpected: please report it)") or Exit(1, ['check'], 'utf-8')))
 
 def notices(base:dict, folder:Path)->list: # of names
     "The planted faults that were not noticed"
@@ -923,7 +924,7 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
             code, argv, encoding = value
             said = log.read_bytes().decode(encoding, 'replace')
             counts[f'exit {code}'] += 1
-            if unforeseen := re.search(r'error: (\w+)\b[^\n]*not foreseen', said): add(step, f'not foreseen: {unforeseen[1]}', said)
+            if unforeseen := re.search(r'error: (\w+)\b[^\n]*\(unexpected: please report', said): add(step, f'unexpected: {unforeseen[1]}', said)
             elif code not in ((0, 1, 2) if 'check' in argv else (0, 2)): add(step, f'exit code {code!r}', said)
             if code == 2:
                 tail = said.rstrip('\n').split('\n')

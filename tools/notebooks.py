@@ -8,18 +8,22 @@ import ast, base64, builtins, io, json, os, re, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import house
+
 root = Path(__file__).resolve().parent.parent
 max_bytes = 600_000  # of a notebook with its pictures
 
-def notebooks(names=())->list: # paths of the notebooks named (`30_runner`, `metrics/index`, `nbs/30_runner.ipynb`), or of all, in reading order
+def notebooks(names=())->list: # paths of the notebooks named (`metrics/culane`, `06_culane`, `index`, `nbs/30_runner.ipynb`), or of all, in reading order
     "The notebooks of the project"
     every = sorted(p for p in (root/'nbs').rglob('*.ipynb') if not re.search(r'[/\\][._]', str(p.relative_to(root))))
     if not names: return every
-    asked = {n.removesuffix('.ipynb').rpartition('nbs/')[2] for n in names}
-    called = lambda p: {p.stem, p.relative_to(root/'nbs').with_suffix('').as_posix()} & asked
-    if unknown := asked.difference(*map(called, every)):
-        raise SystemExit(f'no notebook {", ".join(sorted(unknown))}; there are {", ".join(p.relative_to(root/"nbs").with_suffix("").as_posix() for p in every)}')
-    return [p for p in every if called(p)]
+    paths = {p: p.relative_to(root/'nbs').with_suffix('').as_posix() for p in every}
+    bare, found = lambda name: re.sub(r'(^|/)\d+\w*?_', r'\1', name), set()
+    for name in (n.removesuffix('.ipynb').rpartition('nbs/')[2] for n in names):
+        same = [p for p in every if paths[p] == name] or [p for p in every if name in (p.stem, bare(paths[p]), bare(p.stem))]   # a whole path first
+        if not same: raise SystemExit(f'no notebook {name}; there are {", ".join(paths.values())}')
+        found |= {*same}
+    return [p for p in every if p in found]
 
 # --- Running
 
@@ -37,6 +41,12 @@ def once(nb):
     for o in (o for c in nb.cells for o in c.get('outputs', []) if 'text/html' in o.get('data', {})):
         if any(o.data.get(m) and o.data[m].strip() in o.data['text/html'] for m in ('image/png', 'image/jpeg')): del o.data['text/html']
 
+def drop_bars(nb):
+    "A progress bar that has gone by is no output worth keeping"
+    bar = lambda o: 'application/vnd.jupyter.widget-view+json' in o.get('data', {}) and re.search(r'\d%\|', o.data.get('text/plain', ''))
+    for c in nb.cells:
+        if c.cell_type == 'code': c.outputs = [o for o in c.outputs if not bar(o)]
+
 def run(path:Path, # a notebook
        )->float:   # seconds
     "Execute a notebook, save its outputs and clean it; it stays as it was when a cell fails"
@@ -45,9 +55,11 @@ def run(path:Path, # a notebook
     from nbdev.clean import nbdev_clean
     nb, start = nbformat.read(path, 4), time.time()
     nb.metadata.pop('widgets', None)   # of the run before
-    os.environ['TQDM_DISABLE'] = '1'   # a bar that has gone by is no output worth keeping
+    os.environ['TQDM_DISABLE'] = '1'   # bars that are text
+    os.environ.pop('MPLBACKEND', None) # pictures belong into the notebook, whatever the shell has set
     NotebookClient(nb, timeout=1800, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
     once(nb)
+    drop_bars(nb)
     shrink(nb)
     nbformat.write(nb, path)
     nbdev_clean(str(path))
@@ -117,22 +129,22 @@ def lint(path:Path  # a notebook
         if c['cell_type'] != 'code': continue
         if any(o['output_type'] == 'error' for o in c.get('outputs', [])): say(i, 'its saved output is an error')
         if found := machine_path(c.get('outputs', [])): say(i, f'its saved output names a folder of one machine: {found[:60]}')
-    return out
+    return out + house.reading_problems(path)
 
 def main(argv:list):
     cmd, *names = argv or ['']
     paths = notebooks(names)
     if cmd == 'run':
-        for p in paths: print(f'{p.name}: {run(p):.1f} s', flush=True)
+        for p in paths: print(f'{p.relative_to(root)}: {run(p):.1f} s', flush=True)
     elif cmd == 'test':
         failed = 0
         for p, ok, secs, text in test_all(paths):
-            print(f'{"passed" if ok else "FAILED"} {p.name} {secs:.1f} s' + ('' if ok else '\n' + text), flush=True)
+            print(f'{"passed" if ok else "FAILED"} {p.relative_to(root)} {secs:.1f} s' + ('' if ok else '\n' + text), flush=True)
             failed += not ok
         return int(failed > 0)
     elif cmd == 'lint':
         problems = [m for p in paths for m in lint(p)]
-        print('\n'.join(problems))
+        if problems: print('\n'.join(problems))
         return int(bool(problems))
     else: raise SystemExit(__doc__)
 

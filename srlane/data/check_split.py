@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from ..basics import core_count, process_count, user_path, within
 from ..lane import ImageGeometry, label_points
-from ..metrics.culane import map_groups
+from ..basics import map_groups
 from .check_images import Photo, probe
 from .check_lanes import check_lanes
 from .culane import CULANE_LISTS, inspect_culane, inspect_list

@@ -14,7 +14,7 @@ import numpy as np
 from ..basics import within
 from .files import DataError, denied, exists, open_file, read_or
 from ..lane import drop_placeholders, image_name, label_points, read_culane
-from ..metrics.culane import read_categories
+from ..metrics.reading import read_categories
 
 # %% ../../nbs/data/04_culane.ipynb #6b1121d5
 CULANE_LISTS = dict(train=('train_gt.txt', 'train.txt'), val=('val.txt', 'val_gt.txt'), test=('test.txt',))

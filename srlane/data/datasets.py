@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 class LaneDataset(Dataset):
     "Images with lanes: samples for training, or images and their labels for evaluation"
-    metric = 'culane'
+    metric = 'culane'   # how predictions are scored, see srlane.data.evaluation
     def __init__(self,
                  root,                     # folder of the download
                  split:str,                # train, val, test, …

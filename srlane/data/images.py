@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from ..lane import ImageGeometry
-from ..metrics.culane import image_size as header_size
+from ..metrics.reading import image_size as header_size
 
 # %% ../../nbs/data/00_images.ipynb #6c1f2969
 def read_image(path, # image file

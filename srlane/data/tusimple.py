@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from .files import DataError, exists, read_or
 from ..lane import tusimple_points
-from ..metrics.tusimple import tusimple_fault
+from ..metrics.tusimple_eval import tusimple_fault
 
 # %% ../../nbs/data/05_tusimple.ipynb #cf9ba8c6
 TUSIMPLE_FOLDERS = '', 'train_set/', 'test_set/'   # of the root, as the archives unpack

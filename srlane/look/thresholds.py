@@ -12,7 +12,7 @@ import numpy as np, torch
 from fastcore.basics import patch
 from ..lane import decode_row
 from ..metrics.culane import CULaneScore
-from ..metrics.score import Score, f1_figures
+from ..metrics.score import Score, f1_scores
 from ..metrics.tusimple import tusimple_f1
 from ..models.nms import select_lanes
 from ..models.sketch import at_least_float32
@@ -49,7 +49,7 @@ def counts_f1(counts,      # (images, 3) as `image_counts` gives them, one row a
              )->float:
     "F1 of a split, from the counts of its images"
     a, b, c = counts.sum(0)
-    return (f1_figures(a, b, c)['f1'] or 0.) if culane else tusimple_f1(a/len(counts), b/len(counts))
+    return (f1_scores(a, b, c)['f1'] or 0.) if culane else tusimple_f1(a/len(counts), b/len(counts))
 
 # %% ../../nbs/look/07_thresholds.ipynb #b85bf876
 class Sweep:

@@ -6,10 +6,11 @@
 from __future__ import annotations
 import torch
 from torch import Tensor
+from ..lane import ROW
 from .losses import line_iou
 
 # %% auto #0
-__all__ = ['focal_cost', 'assignment_cost', 'dynamic_k', 'assign']
+__all__ = ['assign']
 
 # %% ../../nbs/models/03_assignment.ipynb #0cbe324f
 def focal_cost(logit:Tensor,        # (...) lane logit
@@ -22,16 +23,16 @@ def focal_cost(logit:Tensor,        # (...) lane logit
 
 # %% ../../nbs/models/03_assignment.ipynb #887c1219
 def assignment_cost(pred:Tensor,         # (..., N, 4+P) proposals: logits, start and length in rows, xs in pixels
-                    target:Tensor,       # (..., T, 4+P) targets in the same units, valid where column 1 is positive
+                    target:Tensor,       # (..., T, 4+P) targets in the same units, valid where `ROW.lane` is positive
                     width:float,         # image width in pixels
                     strip_height:float,  # distance of two rows in pixels
                     radius:float=30.,    # half the stripe in pixels
                    )->Tensor:            # (..., N, T), infinite for targets that are not valid
     "What it costs to give a proposal a target: class cost − 2·normalised line IoU"
-    valid = target[..., None, :, 1] > 0
-    iou = line_iou(pred[..., :, None, 4:], target[..., None, :, 4:], width, strip_height, radius).masked_fill(~valid, -1)
+    valid = target[..., None, :, ROW.lane] > 0
+    iou = line_iou(pred[..., :, None, ROW.xs], target[..., None, :, ROW.xs], width, strip_height, radius).masked_fill(~valid, -1)
     best = iou.flatten(-2).amax(-1)[..., None, None]
-    cost = focal_cost(pred[..., 1])[..., None] - 2*iou/torch.where(best > 0, best, 1)
+    cost = focal_cost(pred[..., ROW.lane])[..., None] - 2*iou/torch.where(best > 0, best, 1)
     return cost.masked_fill(~valid, torch.inf)
 
 # %% ../../nbs/models/03_assignment.ipynb #63964b56
@@ -44,15 +45,15 @@ def dynamic_k(iou:Tensor,            # (..., N, T) line IoU of proposals and tar
 # %% ../../nbs/models/03_assignment.ipynb #82823e63
 @torch.no_grad()
 def assign(pred:Tensor,          # (..., N, 4+P) proposals: logits, start and length in rows, xs in pixels
-           target:Tensor,        # (..., T, 4+P) targets in the same units, valid where column 1 is positive
+           target:Tensor,        # (..., T, 4+P) targets in the same units, valid where `ROW.lane` is positive
            width:float,          # image width in pixels
            strip_height:float,   # distance of two rows in pixels
-           n_candidates:int=4,   # most proposals per target; the height of the angle map
+           n_candidates:int=4,   # most proposals that a target can have
           )->tuple[Tensor, Tensor]: # (..., N) bool, proposals with a target; (..., N) int64, which one (0 where none)
     "Dynamic-k assignment of proposals to targets, batched"
-    valid = target[..., None, :, 1] > 0
+    valid = target[..., None, :, ROW.lane] > 0
     cost = assignment_cost(pred, target, width, strip_height)
-    k = dynamic_k(line_iou(pred[..., :, None, 4:], target[..., None, :, 4:], width, strip_height), n_candidates)
+    k = dynamic_k(line_iou(pred[..., :, None, ROW.xs], target[..., None, :, ROW.xs], width, strip_height), n_candidates)
     rank = cost.argsort(dim=-2, stable=True).argsort(dim=-2)
     taken = (rank < k[..., None, :]) & valid
     takers = taken.sum(-1)

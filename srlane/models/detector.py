@@ -41,8 +41,8 @@ def images(self:TwoStageDetector,
 # %% ../../nbs/models/07_detector.ipynb #aa82c1ff
 @patch
 def forward(self:TwoStageDetector,
-            batch:dict|Tensor,  # `img`, and in training `gt_lane` (B,max_lanes,4+P), `gt_angle`, `gt_seg` (lists of (B,h,w)); in evaluation the images alone will do
-           )->dict|Tensor:      # training: `loss`, `loss_status`; evaluation: (B,N,4+P) logits, start and length in strips/(P-1), xs/width
+            batch:dict|Tensor,  # images `img`, in training also the targets (`lane_targets`); in evaluation a tensor of images will do
+           )->dict|Tensor:      # training: `loss`, `loss_status`; evaluation: (B,N,4+P) rows as in `lane.rows`
     "Losses of a batch with targets, or predictions"
     pyramid = self.neck(self.backbone(self.images(batch if isinstance(batch, Tensor) else batch['img'])))
     proposals, maps = self.rpn_head(pyramid)
@@ -78,23 +78,18 @@ def split_batch(batch:dict, # as a dataset's `collate` makes it
     "A batch in parts"
     size = len(batch['img'])
     cuts = [size*i//n for i in range(n + 1)]
-    part = lambda v,a,b: [t[a:b] for t in v] if isinstance(v, list) and v and isinstance(v[0], Tensor) else v[a:b]
+    levels = lambda v: isinstance(v, list) and v and isinstance(v[0], Tensor)        # maps come as a list over strides
+    part = lambda v,a,b: [t[a:b] for t in v] if levels(v) else v[a:b]
     return [{k:part(v, a, b) for k,v in batch.items()} for a,b in zip(cuts, cuts[1:]) if a < b]
 
-# %% ../../nbs/models/07_detector.ipynb #2bb62c27
-def build_net(cfg # as from `load_config`
-             )->TwoStageDetector:
-    "The network that a configuration describes"
-    classes = dict(net=TwoStageDetector, backbone=ResNetWrapper, neck=ChannelMapper, rpn_head=LocalAngleHead, roi_head=CascadeRefineHead)
-    for part,cls in classes.items():
-        if cfg[part].type != cls.__name__: raise ValueError(f'{part}.type is {cfg[part].type!r}, but there is only {cls.__name__!r}')
-    b, n, s, r, geometry = cfg.backbone, cfg.neck, cfg.rpn_head, cfg.roi_head, build_geometry(cfg)
-    h, seg = (list(cfg.angle_map_size) or [0])[0], cfg.get('seg_loss_weight', 0) > 0
-    pretrained = b.pretrained and not cfg.get('load_from')  # those weights come from there
-    backbone = ResNetWrapper(b.resnet, pretrained, tuple(b.replace_stride_with_dilation), b.out_conv, tuple(b.in_channels), b.stem_channels)
+# %% ../../nbs/models/07_detector.ipynb #6938898c
+def _check_agreement(cfg, geometry, backbone):
+    "Refuse settings of neighbouring parts that do not fit"
+    n, s, r = cfg.neck, cfg.rpn_head, cfg.roi_head
     have, want = backbone.channels[-len(n.in_channels):], list(n.in_channels)
     if have != want:
-        raise ValueError(f'neck.in_channels is {want}, but the last stages of {b.resnet} have {have} channels: set neck.in_channels={have}')
+        raise ValueError(f'neck.in_channels is {want}, but the last stages of {cfg.backbone.resnet} have {have} channels: '
+                         f'set neck.in_channels={have}')
     for key,value,other,given in [('rpn_head.num_points', s.num_points, 'num_points', geometry.num_points),
                                   ('rpn_head.in_channel', s.in_channel, 'neck.out_channels', n.out_channels),
                                   ('roi_head.prior_feat_channels', r.prior_feat_channels, 'neck.out_channels', n.out_channels),
@@ -103,13 +98,38 @@ def build_net(cfg # as from `load_config`
         if value != given: raise ValueError(f'{key} is {value} and {other} is {given}: they must be equal')
     strides = backbone.strides[-len(want):]
     if list(cfg.feat_ds_strides) != strides:
-        raise ValueError(f'feat_ds_strides is {list(cfg.feat_ds_strides)}, but a cell of the last stages of {b.resnet} is {strides} pixels wide: '
-                         f'set feat_ds_strides={strides}')
+        raise ValueError(f'feat_ds_strides is {list(cfg.feat_ds_strides)}, but a cell of the last stages of {cfg.backbone.resnet} '
+                         f'is {strides} pixels wide: set feat_ds_strides={strides}')
     check_counts(**{'neck.out_channels (hidden_dim)':n.out_channels})
-    rpn_head = LocalAngleHead(s.num_points, s.in_channel, tuple(cfg.angle_map_size), cfg.max_lanes + 1 if seg else 0)
-    if len(rpn_head.angle_weights) != cfg.n_fpn: raise ValueError(f'n_fpn is {cfg.n_fpn}: the sketch looks at {len(rpn_head.angle_weights)} levels')
-    roi_head = CascadeRefineHead(geometry, r.refine_layers, r.fc_hidden_dim, r.prior_feat_channels, r.sample_points, r.num_groups, cfg.n_fpn,
-                                 list(cfg.z_mean), list(cfg.z_std), cfg.max_lanes, cfg.test_parameters.conf_threshold,
-                                 cfg.test_parameters.nms_thres, n_candidates=h)
+
+# %% ../../nbs/models/07_detector.ipynb #5da4b417
+def lane_candidates(cfg)->int:
+    "Proposals a target can have at most: `roi_head.n_candidates`, or the rows of the angle map where that is not given"
+    given = cfg.roi_head.get('n_candidates')
+    return cfg.angle_map_size[0] if given is None else given
+
+# %% ../../nbs/models/07_detector.ipynb #2bb62c27
+def build_net(cfg # as from `load_config`
+             )->TwoStageDetector:
+    "The network that a configuration describes"
+    classes = dict(net=TwoStageDetector, backbone=ResNetWrapper, neck=ChannelMapper, rpn_head=LocalAngleHead, roi_head=CascadeRefineHead)
+    for part,cls in classes.items():
+        if cfg[part].type != cls.__name__: raise ValueError(f'{part}.type is {cfg[part].type!r}, but there is only {cls.__name__!r}')
+    b, n, s, r, test, geometry = cfg.backbone, cfg.neck, cfg.rpn_head, cfg.roi_head, cfg.test_parameters, build_geometry(cfg)
+    backbone = ResNetWrapper(
+        resnet=b.resnet, in_channels=tuple(b.in_channels), stem_channels=b.stem_channels, out_conv=b.out_conv,
+        replace_stride_with_dilation=tuple(b.replace_stride_with_dilation),
+        pretrained=b.pretrained and not cfg.get('load_from'))   # those weights come from there
+    _check_agreement(cfg, geometry, backbone)
+    rpn_head = LocalAngleHead(
+        num_points=s.num_points, in_channel=s.in_channel, angle_map_size=tuple(cfg.angle_map_size),
+        seg_classes=cfg.max_lanes + 1 if cfg.get('seg_loss_weight', 0) > 0 else 0)
+    if len(rpn_head.angle_weights) != cfg.n_fpn:
+        raise ValueError(f'n_fpn is {cfg.n_fpn}: the sketch looks at {len(rpn_head.angle_weights)} levels')
+    roi_head = CascadeRefineHead(
+        geometry=geometry, refine_layers=r.refine_layers, fc_hidden_dim=r.fc_hidden_dim, prior_feat_channels=r.prior_feat_channels,
+        sample_points=r.sample_points, num_groups=r.num_groups, n_levels=cfg.n_fpn, z_mean=list(cfg.z_mean), z_std=list(cfg.z_std),
+        max_lanes=cfg.max_lanes, conf_threshold=test.conf_threshold, nms_thres=test.nms_thres, n_candidates=lane_candidates(cfg))
+    neck = ChannelMapper(in_channels=list(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)    # the last to draw weights
     weights = {k:cfg.get(f'{k}_weight', 1.) for k in ('cls_loss', 'l1_loss', 'iou_loss', 'angle_loss', 'attn_loss', 'seg_loss')}
-    return TwoStageDetector(backbone, ChannelMapper(want, n.out_channels, n.num_outs), rpn_head, roi_head, weights)
+    return TwoStageDetector(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, loss_weights=weights)

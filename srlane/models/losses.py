@@ -6,11 +6,11 @@
 from __future__ import annotations
 import torch, torch.nn.functional as F
 from torch import Tensor
+from ..lane import ROW
 
 # %% auto #0
-__all__ = ['to_pixel_rows', 'half_widths', 'line_iou', 'take_targets', 'masked_mean', 'softmax_focal_loss', 'cls_loss', 'l1_loss',
-           'iou_loss', 'segment_labels', 'attn_loss', 'stage_losses', 'angle_loss_terms', 'angle_loss', 'seg_weights',
-           'seg_loss_terms', 'seg_loss']
+__all__ = ['to_pixel_rows', 'line_iou', 'cls_loss', 'l1_loss', 'iou_loss', 'attn_loss', 'stage_losses', 'angle_loss_terms',
+           'angle_loss', 'seg_weights', 'seg_loss_terms', 'seg_loss']
 
 # %% ../../nbs/models/02_losses.ipynb #662e7841
 def to_pixel_rows(rows:Tensor,  # (..., 4+P) as the network gives them: start and length / strips, xs / width
@@ -18,7 +18,7 @@ def to_pixel_rows(rows:Tensor,  # (..., 4+P) as the network gives them: start an
                   strips:int,   # rows less one, P-1
                  )->Tensor:     # (..., 4+P) with start and length in rows, xs in pixels
     "Rows of the network in the units of the targets"
-    return torch.cat([rows[..., :2], rows[..., 2:4]*strips, rows[..., 4:]*width], -1)
+    return torch.cat([rows[..., ROW.logits], rows[..., ROW.extent]*strips, rows[..., ROW.xs]*width], -1)
 
 # %% ../../nbs/models/02_losses.ipynb #b96d5c66
 def _with_ends(w): return torch.cat([w[..., :1], w, w[..., -1:]], -1)
@@ -34,12 +34,12 @@ def half_widths(xs:Tensor,           # (..., P) xs in pixels
 
 # %% ../../nbs/models/02_losses.ipynb #4b3b8fef
 def line_iou(pred:Tensor,          # (..., P) xs in pixels
-             target:Tensor,        # (..., P) xs in pixels; outside [0, width) the row is absent. Leading dimensions broadcast with those of `pred`
+             target:Tensor,        # (..., P) xs in pixels; outside [0, width) the row is absent
              width:float,          # image width in pixels
              strip_height:float,   # distance of two rows in pixels
              radius:float=7.5,     # half the stripe in pixels, for an upright lane
             )->Tensor:             # (...) from -1 (far apart) to 1 (equal)
-    "Row-wise overlap of two lanes widened to stripes; the widths carry no gradient"
+    "Row-wise overlap of two lanes widened to stripes; leading dimensions broadcast, the widths carry no gradient"
     absent = (target < 0) | (target >= width)
     wp, wt = (half_widths(o, radius, strip_height) for o in (pred, target))
     wt = wt.masked_fill(_with_ends(absent[..., 2:] | absent[..., :-2]), radius)
@@ -113,7 +113,8 @@ def segment_labels(pred:Tensor,    # (B, N, P) xs of the proposals
                    groups:int,     # stretches G, the first at the top of the image
                   )->tuple[Tensor, Tensor]: # (B, T, G) int64, the closest proposal; (B, T, G) bool, whether the target is there at all
     "Which proposal lies closest to each target, stretch by stretch"
-    if pred.shape[-1] % groups: raise ValueError(f"{pred.shape[-1]} rows cannot be cut into {groups} equal segments: make num_points a multiple of num_groups")
+    if pred.shape[-1] % groups:
+        raise ValueError(f"{pred.shape[-1]} rows cannot be cut into {groups} equal segments: make num_points a multiple of num_groups")
     pred, target = (o.flip(-1).unflatten(-1, (groups, -1)) for o in (pred[:, None], target[:, :, None]))
     here = (target >= 0) & (target < width)
     gap = torch.where(here, (pred - target).abs(), 0).sum(-1)/(here.sum(-1) + 1e-6)
@@ -135,7 +136,7 @@ def attn_loss(attn:Tensor,          # (B, G, N, N) attention of each group, quer
 
 # %% ../../nbs/models/02_losses.ipynb #bc127c55
 def stage_losses(pred:Tensor,           # (B, N, 4+P) refined proposals: logits, start and length in rows, xs in pixels
-                 target:Tensor,         # (B, T, 4+P) targets in the same units, valid where column 1 is positive
+                 target:Tensor,         # (B, T, 4+P) targets in the same units, valid where `ROW.lane` is positive
                  matched:Tensor,        # (B, N) bool, proposals with a target
                  target_index:Tensor,   # (B, N) int64, the target of each proposal
                  width:float,           # image width in pixels
@@ -143,11 +144,13 @@ def stage_losses(pred:Tensor,           # (B, N, 4+P) refined proposals: logits,
                  attn:Tensor=None,      # (B, G, N, N) the stage's attention; None leaves its loss out
                 )->dict[str, Tensor]:   # (B,) each, unweighted
     "The losses of one refinement stage, per image"
-    own, n_targets = take_targets(target, target_index), (target[..., 1] > 0).sum(-1)
-    losses = dict(cls_loss=cls_loss(pred[..., :2], matched, n_targets),
-                  l1_loss=l1_loss(pred[..., 2:4], own[..., 2:4], matched, pred.shape[-1] - 5),
-                  iou_loss=iou_loss(pred[..., 4:], own[..., 4:], matched, width, strip_height))
-    if attn is not None: losses['attn_loss'] = attn_loss(attn, pred[..., 4:], target[..., 4:], matched, target_index, width)
+    own, n_targets = take_targets(target, target_index), (target[..., ROW.lane] > 0).sum(-1)
+    strips = pred.shape[-1] - ROW.head - 1
+    losses = dict(cls_loss=cls_loss(pred[..., ROW.logits], matched, n_targets),
+                  l1_loss=l1_loss(pred[..., ROW.extent], own[..., ROW.extent], matched, strips),
+                  iou_loss=iou_loss(pred[..., ROW.xs], own[..., ROW.xs], matched, width, strip_height))
+    if attn is not None:
+        losses['attn_loss'] = attn_loss(attn, pred[..., ROW.xs], target[..., ROW.xs], matched, target_index, width)
     return losses
 
 # %% ../../nbs/models/02_losses.ipynb #f5548a5c

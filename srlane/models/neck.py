@@ -19,7 +19,9 @@ class ChannelMapper(nn.Module):
                  num_outs:int=3,                    # levels out; as many as `in_channels`
                 ):
         super().__init__()
-        if num_outs != len(in_channels): raise ValueError(f'num_outs is {num_outs}, but in_channels {tuple(in_channels)} make {len(in_channels)} levels: they must agree')
+        if num_outs != len(in_channels):
+            raise ValueError(f'num_outs is {num_outs}, but in_channels {tuple(in_channels)} make {len(in_channels)} levels: '
+                             'they must agree')
         self.lateral_convs = nn.ModuleList(nn.Conv2d(c, out_channels, 1) for c in in_channels)
 
 # %% ../../nbs/models/01_neck.ipynb #b3df724b

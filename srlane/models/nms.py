@@ -6,9 +6,10 @@
 from __future__ import annotations
 import torch
 from torch import Tensor
+from ..lane import ROW
 
 # %% auto #0
-__all__ = ['covered_rows', 'close_lanes', 'lane_nms', 'select_lanes']
+__all__ = ['lane_nms', 'select_lanes']
 
 # %% ../../nbs/models/04_nms.ipynb #93615132
 def covered_rows(start:Tensor,  # (...) first row, not rounded
@@ -35,20 +36,21 @@ def close_lanes(xs:Tensor,     # (P, ...) xs in pixels, rows first
 
 # %% ../../nbs/models/04_nms.ipynb #b1c536e2
 @torch.no_grad()
-def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): columns 2 and 3 are start row and END row (not rounded), xs in pixels
+def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for the length, the END row (not rounded); xs in pixels
              scores:Tensor,      # (N,) or (B, N), the higher the better
              threshold:float,    # mean distance in pixels below which the lower-scored lane goes
              top_k:int,          # most lanes kept per image
              valid:Tensor=None,  # (N,) or (B, N) bool, candidates; None: all
             )->Tensor:           # (top_k,) or (B, top_k) int64, kept indices by falling score, -1 where there are fewer
-    "Greedy suppression of lanes that run close to a surer one"
+    "Greedy NMS: a lane that runs close to a surer one goes"
     if valid is None: valid = torch.ones_like(scores, dtype=torch.bool)
     if rows.dim() == 2: return lane_nms(rows[None], scores[None], threshold, top_k, valid[None])[0]
     rows, scores, N = rows.float(), scores.float(), rows.shape[1]
     order = scores.argsort(dim=1, descending=True, stable=True)
     rows = rows.gather(1, order[..., None].expand_as(rows))
     alive = (valid & scores.isfinite()).gather(1, order) & rows.isfinite().all(-1)
-    xs, covered = rows[..., 4:].permute(2, 0, 1).contiguous(), covered_rows(rows[..., 2], rows[..., 3], rows.shape[-1] - 5)
+    xs = rows[..., ROW.xs].permute(2, 0, 1).contiguous()
+    covered = covered_rows(rows[..., ROW.start], rows[..., ROW.length], rows.shape[-1] - ROW.head - 1)
     keep, rank = order.new_full((len(rows), top_k), -1), torch.arange(N, device=rows.device)
     for j in range(min(top_k, N)):
         best = torch.where(alive, rank, N).amin(1, keepdim=True)        # N where no candidate is left
@@ -66,9 +68,9 @@ def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: lo
                  conf_threshold:float=.4,  # least probability of being a lane
                  nms_thres:float=50.,      # mean distance in pixels below which two proposals are one lane
                  max_lanes:int=4,          # most lanes per image
-                )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, -1 where there are fewer; (B, N) bool, rows that are not finite
+                )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, then -1; (B, N) bool, broken rows
     "Which proposals become lanes"
-    pred, strips = pred.float(), pred.shape[-1] - 5
-    scores, start = pred[..., :2].softmax(-1)[..., 1], pred[..., 2:3]*strips
-    rows = torch.cat([pred[..., :2], start, start + pred[..., 3:4]*strips - 1, pred[..., 4:]*width], -1)
+    pred, strips = pred.float(), pred.shape[-1] - ROW.head - 1
+    scores, (start, length) = pred[..., ROW.logits].softmax(-1)[..., 1], (pred[..., ROW.extent]*strips).split(1, -1)
+    rows = torch.cat([pred[..., ROW.logits], start, start + length - 1, pred[..., ROW.xs]*width], -1)
     return lane_nms(rows, scores, nms_thres, max_lanes, scores >= conf_threshold), ~pred.isfinite().all(-1)

@@ -35,7 +35,7 @@ def draw_proposals(angle:Tensor,        # (B,h,w) angle/π from the x axis, 0..1
     xs = ((prior_ys - y)/k + x)/angle.shape[-1]
     start = ((xs >= 0) & (xs < 1)).int().argmax(-1, keepdim=True)/(len(prior_ys)-1)
     zero = torch.zeros_like(xs[...,:1])
-    return torch.cat([zero, zero, start.to(xs.dtype), zero, xs], -1)
+    return torch.cat([zero, zero, start.to(xs.dtype), zero, xs], -1)      # the columns of `ROW`
 
 # %% ../../nbs/models/05_sketch.ipynb #46f73d0f
 def full_precision(x:Tensor): # any tensor of the device in question
@@ -51,7 +51,8 @@ def at_least_float32(x:Tensor)->Tensor:
 # %% ../../nbs/models/05_sketch.ipynb #76a691b2
 class LocalAngleHead(nn.Module):
     "Estimates local angles and draws proposals from them (Sketch and Refine, §3.2)"
-    buffer_settings = dict(prior_ys=('num_points', 0), grid=('angle_map_size', slice(2, 4)))  # which dimensions of a buffer a setting decides
+    # which dimensions of a buffer a setting decides
+    buffer_settings = dict(prior_ys=('num_points', 0), grid=('angle_map_size', slice(2, 4)))
     training_only = 'seg_conv', 'seg_criterion'
     def __init__(self,
                  num_points:int=72,             # rows P of a proposal
@@ -64,7 +65,8 @@ class LocalAngleHead(nn.Module):
                 ):
         super().__init__()
         self.angle_map_size, self.angle_weights, self.seg_weights = tuple(angle_map_size), tuple(angle_weights), tuple(seg_weights)
-        if len(self.angle_map_size) != 2: raise ValueError(f'angle_map_size is {list(angle_map_size)}: give rows and columns of cells, as [4, 10]')
+        if len(self.angle_map_size) != 2:
+            raise ValueError(f'angle_map_size is {list(angle_map_size)}: give rows and columns of cells, as [4, 10]')
         h,w = self.angle_map_size
         check_counts(in_channel=in_channel, **{'angle_map_size[0]':h, 'angle_map_size[1]':w})
         check_counts(3, num_points=num_points)      # line IoU looks at a row's neighbours
@@ -105,10 +107,16 @@ def forward(self:LocalAngleHead,
            )->tuple[Tensor,dict]:       # (B,N,4+P) proposals; the maps they came from, `angle` and, in training, `seg`, fine to coarse
     "Sketch the lanes"
     maps = dict(angle=self.angles(pyramid))
-    if self.training and self.seg_conv is not None: maps['seg'] = [at_least_float32(conv(p)) for conv,p in zip(reversed(self.seg_conv), pyramid)]
+    if self.training and self.seg_conv is not None:
+        maps['seg'] = [at_least_float32(conv(p)) for conv,p in zip(reversed(self.seg_conv), pyramid)]
     return self.proposals(maps['angle'][-1]), maps
 
 # %% ../../nbs/models/05_sketch.ipynb #e2afec69
+def _given(gt_seg):
+    if gt_seg is None:
+        raise ValueError('the network learns a segmentation too, but the batch has no gt_seg: make its targets with seg=True')
+    return gt_seg
+
 @patch
 def loss(self:LocalAngleHead,
          maps:dict,             # from a forward in training
@@ -120,7 +128,8 @@ def loss(self:LocalAngleHead,
     totals = totals or {}
     with full_precision(maps['angle'][0]):
         out = dict(angle_loss=angle_loss(maps['angle'], gt_angle, self.angle_weights, totals.get('angle')))
-        if 'seg' in maps: out['seg_loss'] = seg_loss(maps['seg'], gt_seg, self.seg_weights, self._background, totals.get('seg'))
+        if 'seg' in maps:
+            out['seg_loss'] = seg_loss(maps['seg'], _given(gt_seg), self.seg_weights, self._background, totals.get('seg'))
         return out
 
 # %% ../../nbs/models/05_sketch.ipynb #5c7eca18
@@ -128,7 +137,8 @@ def loss(self:LocalAngleHead,
 def totals(self:LocalAngleHead, gt_angle:list, gt_seg:list=None)->dict: # lists over levels of scalars
     "What `loss` divides by: it depends on the targets alone, so several devices can add theirs up before the first forward pass"
     out = dict(angle=[(t > 0).sum() for t in gt_angle])
-    if self.seg_conv is not None: out['seg'] = [seg_weights(t, self.seg_conv[0].weight.dtype, self._background).sum() for t in gt_seg]
+    if self.seg_conv is not None:
+        out['seg'] = [seg_weights(t, self.seg_conv[0].weight.dtype, self._background).sum() for t in _given(gt_seg)]
     return out
 
 # %% ../../nbs/models/05_sketch.ipynb #9cc7c7b5
