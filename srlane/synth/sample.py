@@ -215,7 +215,7 @@ def add_arrows(scene:Scene, # changed
 def add_crossing(scene:Scene, # changed
                  rng,         # NumPy generator
                  s,           # metres ahead where it begins
-                 here=True,   # no lane leads up to it
+                 here=True,   # we stand at it: no lane is painted or labelled
                 ):
     "A junction: the lanes end at a stop line or a zebra crossing"
     left,right = scene.edges
@@ -236,7 +236,9 @@ def add_crossing(scene:Scene, # changed
 # %% ../../nbs/synth/10_sample.ipynb #a0c1e002
 _sides = 16, 8192   # pixels: the least and the most that a side of a frame may have
 
-def check_scene(size, rain):
+def check_scene(size, # width, height in pixels
+                rain, # how often it rains, 0…1
+               ):
     "Refuse sizes and weather that no frame can have, by name"
     if not isinstance(size,(tuple,list,np.ndarray)) or len(size)!=2: raise ValueError(f'size={size}: give width and height in pixels')
     for k,v in zip(('width','height'), size): check_number(f'size: {k}', v, *_sides, whole=True)
