@@ -59,7 +59,7 @@ def culane_name(split, # 'train', 'val', 'test'
     return f'driver_{_splits.index(split)}_synth/{index//100:04d}.MP4/{index%100*30:05d}.jpg'
 
 def _culane_frame(root, split, index, seed, categories, size, rain):
-    "Write one frame and its labels unless they are there; the numbers of its lanes"
+    "Write one frame and its labels unless they are there, and return the numbers of its lanes"
     category = category_of(index, split, seed, categories)
     s = sample_scene(np.random.default_rng([seed,_splits.index(split),index]), category, size, rain=rain)
     path,slots = Path(root)/culane_name(split,index),s.slots
@@ -78,7 +78,7 @@ def tusimple_name(part, # '0313', '0601', '0531', 'test'
     return f'clips/{"0530" if part=="test" else part+"-1" if part=="0313" else part}/{index:05d}/20.jpg'
 
 def _tusimple_frame(root, part, index, seed, categories, size, rain):
-    "Write one frame unless it is there; its label"
+    "Write one frame unless it is there, and return its label"
     split = {'test':'test','0531':'val'}.get(part,'train')
     category = category_of(index, split, seed, categories)
     s = sample_scene(np.random.default_rng([seed,10+list(_h_samples).index(part),index]), category, size, HIGHWAY, rain)
@@ -117,7 +117,7 @@ def _in_workers(kind, root, todo, settings, done, n):
         p.stdout.close(); p.stderr.close()
         if p.wait():
             reason = (err.strip() or 'no reason given').splitlines()[-1]
-            raise OSError(f'a worker of the generator failed: {reason}') from RuntimeError(err[-2000:])
+            raise OSError(f'a process that draws synthetic roads failed: {reason}') from RuntimeError(err[-2000:])
     with ThreadPoolExecutor(n) as ex:
         try:
             for f in as_completed([ex.submit(watch,k) for k in range(n)]): f.result()
@@ -153,12 +153,12 @@ def _write_manifest(root, settings, complete):
     write_whole(Path(root)/_manifest, json.dumps(dict(made_by='srlane.synth', settings=settings, complete=complete), indent=1))
 
 def _read_manifest(root)->dict:
-    "What a manifest says; an error if it is none"
+    "What a manifest says; an error if srlane did not write it"
     f = Path(root)/_manifest
     try: manifest = json.loads(f.read_text())
     except ValueError: manifest = None
     if not isinstance(manifest,dict) or not isinstance(manifest.get('settings'),dict):
-        raise ValueError(f'{f} is no JSON of ours; delete {root} or name another folder')
+        raise ValueError(f'{f} was not written by srlane.synth; delete {root} or name another folder')
     return manifest
 
 def _open_tree(root, settings)->bool:
