@@ -20,7 +20,7 @@ def _read_file(path, strict):
     "Lanes, oddities as sentences, whether the file is missing"
     try: data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        if strict: raise FileNotFoundError(f'{path}: missing') from None
+        if strict: raise FileNotFoundError(one_line(f'{path}: missing')) from None
         return [], [], True
     except OSError as e:                                          # a name too long for a file, no right to read
         raise OSError(one_line(f'{path}: cannot be read: {e.strerror}')) from None
@@ -71,7 +71,7 @@ def _assert_matches(what, where, source, names, missing, known=None):
     if 100*n >= len(names): return
     there, listed = (_stems_in(where), [os.path.splitext(m)[0] for m in missing]) if known is None else ([*known], missing)
     have = f'none of the {len(names)} images has' if not n else f'only {n} of the {len(names)} images {"has" if n == 1 else "have"}'
-    raise ValueError(f'{where}: {have} {what}: {source} begins with {names[0]}; {_name_hint(where, listed, there)}')
+    raise ValueError(one_line(f'{where}: {have} {what}: {source} begins with {names[0]}; {_name_hint(where, listed, there)}'))
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #e404821f
 def _listed_images(data_root, given):

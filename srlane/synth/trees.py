@@ -6,7 +6,7 @@
 __all__ = ['make_culane', 'make_tusimple']
 
 # %% ../../nbs/synth/11_trees.ipynb #9ecaa285
-import json, os, shutil, subprocess, sys
+import json, os, shutil, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 import cv2, numpy as np
@@ -97,10 +97,11 @@ def _serve():
     for split,index in job['todo']:
         print(json.dumps([split,index,_frames[job['kind']](job['root'], split, index, **job['settings'])]), flush=True)
 
-def _start_worker():
+def _start_worker()->tuple: # the process; the file that its errors go to, since a pipe that nobody reads would fill up and stop it
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
+    errors = tempfile.TemporaryFile()
     return subprocess.Popen([sys.executable,'-c','from srlane.synth.trees import _serve; _serve()'],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=env), errors
 
 def _in_process(kind, root, todo, settings, done):
     "Make the frames here"
@@ -110,20 +111,23 @@ def _in_workers(kind, root, todo, settings, done, n):
     "Share the frames among `n` processes"
     procs = [_start_worker() for _ in range(n)]
     def watch(k):
-        p = procs[k]
+        p,errors = procs[k]
         json.dump(dict(kind=kind, root=str(Path(root).absolute()), todo=todo[k::n], settings=settings), p.stdin); p.stdin.close()
         for line in p.stdout: done(*json.loads(line))
-        err = p.stderr.read()
-        p.stdout.close(); p.stderr.close()
+        p.stdout.close()
         if p.wait():
+            errors.seek(0)
+            err = errors.read().decode('utf-8', 'replace')
             reason = (err.strip() or 'no reason given').splitlines()[-1]
             raise OSError(f'a process that draws synthetic roads failed: {reason}') from RuntimeError(err[-2000:])
     with ThreadPoolExecutor(n) as ex:
         try:
             for f in as_completed([ex.submit(watch,k) for k in range(n)]): f.result()
         except BaseException:   # also when interrupted: leave no worker behind
-            for p in procs: p.kill()
+            for p,_ in procs: p.kill()
             raise
+        finally:
+            for _,errors in procs: errors.close()
 
 # %% ../../nbs/synth/11_trees.ipynb #a0c1e005
 def _check_tree(n_train, n_val, n_test, seed, size, rain, workers):
