@@ -110,6 +110,7 @@ def mix(self:RefineHead)->Tensor: # (K,n_levels)
 
 @patch
 def train(self:RefineHead, mode:bool=True):
+    "Change the mode as any module does, and forget the kept level weights"
     self._mix = None
     return nn.Module.train(self, mode)
 

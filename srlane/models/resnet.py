@@ -15,8 +15,8 @@ from ..basics import did_you_mean, user_path
 
 # %% ../../nbs/models/00_resnet.ipynb #dd78902a
 def check_counts(least:int=1, # smallest that is allowed
-                 **given):    # name in the message=number
-    "Refuse what is no whole number, or too small"
+                 **given):    # the numbers, each under the name that the message gives it
+    "Refuse what is not a whole number, or too small"
     for k,v in given.items():
         if isinstance(v, bool) or not isinstance(v, Integral) or v < least:
             raise ValueError(f'{k} is {v!r}: it must be a whole number, {least} or more')
@@ -89,7 +89,7 @@ def forward(self:Bottleneck, x:Tensor)->Tensor:
 
 # %% ../../nbs/models/00_resnet.ipynb #4a875cd2
 def _stage(block, n, c_in, width, stride, first_dilation, dilation, groups, base_width):
-    "`n` blocks in a row"
+    "`n` blocks in a row, (B,c_in,h,w) -> (B,width*expansion,h/stride,w/stride); the first has the stride and a dilation of its own"
     c_out, kw = width*block.expansion, dict(groups=groups, base_width=base_width)
     down = None
     if stride != 1 or c_in != c_out: down = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))

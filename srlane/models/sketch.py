@@ -51,7 +51,7 @@ def at_least_float32(x:Tensor)->Tensor:
 # %% ../../nbs/models/05_sketch.ipynb #76a691b2
 class LocalAngleHead(nn.Module):
     "Estimates local angles and draws proposals from them (Sketch and Refine, §3.2)"
-    # which dimensions of a buffer a setting decides
+    # for the message when a checkpoint does not fit: which setting decides which dimensions of a buffer
     buffer_settings = dict(prior_ys=('num_points', 0), grid=('angle_map_size', slice(2, 4)))
     training_only = 'seg_conv', 'seg_criterion'
     def __init__(self,
@@ -143,4 +143,6 @@ def totals(self:LocalAngleHead, gt_angle:list, gt_seg:list=None)->dict: # lists 
 
 # %% ../../nbs/models/05_sketch.ipynb #9cc7c7b5
 @patch(as_prop=True)
-def _background(self:LocalAngleHead): return self.seg_criterion['criterion'].weight[0]
+def _background(self:LocalAngleHead): # scalar
+    "The weight of class 0 in the segmentation loss"
+    return self.seg_criterion['criterion'].weight[0]
