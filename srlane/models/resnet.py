@@ -204,10 +204,11 @@ def download_imagenet(resnet:str)->dict: # of tensors
     "torchvision's weights of `resnet`, from torch.hub's cache or the network"
     url = f'https://download.pytorch.org/models/{imagenet_files[resnet]}'
     cache = os.path.join(torch.hub.get_dir(), 'checkpoints')
-    cached = os.path.isfile(os.path.join(cache, imagenet_files[resnet]))
+    file = os.path.join(cache, imagenet_files[resnet])
+    cached = os.path.isfile(file)
     try: return torch.hub.load_state_dict_from_url(url, map_location='cpu', weights_only=True, check_hash=True)
     except Exception as e:
-        if cached: raise OSError(f'{os.path.join(cache, imagenet_files[resnet])} is damaged: delete it, and it is downloaded again') from None
+        if cached: raise OSError(f'{file} is damaged: delete it, and it is downloaded again') from None
         raise OSError(f'the ImageNet weights of {resnet} could not be downloaded from {url} ({" ".join(str(e).split())[:200]}). '
                       f'Without a network give a local copy of that file: backbone.pretrained=PATH/{imagenet_files[resnet]} '
                       f'(or put it into {cache}); backbone.pretrained=false starts from random weights') from e
