@@ -37,7 +37,7 @@ def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
         raise CheckpointError(f"{path}: cannot be written: {why}; what was there before is untouched") from e
 
 def _refuse_objects(file, path):
-    "A file that could not be read again is none"
+    "Refuse a file that could not be read again"
     if strange := get_unsafe_globals_in_checkpoint(file):
         raise CheckpointError(f"{path}: cannot be written: it would hold {', '.join(sorted(strange))}, and only tensors, numbers, strings, "
                               "lists and dicts can be read again; look at what callbacks return as their `state`")
@@ -187,7 +187,7 @@ def find_checkpoints(folder)->list: # of Path, newest first
     return sorted(found, key=newness, reverse=True)
 
 def newest_checkpoint(paths, # newest first
-                      say=print, # gets a line for each damaged one
+                      say=print, # is called with a line for each damaged one
                      )->tuple: # (path, state), or (None, None)
     "The first checkpoint that can be read and holds a whole state"
     for path in paths:
