@@ -48,8 +48,8 @@ def _pixels(lane, size):
     "Points of a `Lane` or an array, in pixels"
     return lane.to_pixels(size) if isinstance(lane, Lane) else np.asarray(lane, float).reshape(-1, 2)
 
-def _walk(points)->tuple: # length in pixels; function from lengths along the line to (n, 2) points
-    "A line by the way along it"
+def _walk(points)->tuple: # length in pixels; function: lengths along it, in pixels → (n, 2) points
+    "A line as a function of the length along it"
     along = np.append(0, np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum())
     return along[-1], lambda s: np.stack([np.interp(s, along, points[:,0]), np.interp(s, along, points[:,1])], -1)
 
@@ -193,8 +193,8 @@ def show_angles(angles,      # (h, w) angles divided by π; 0 means none
 def show_proposals(img,         # the network's image
                    proposals,   # (N, 4+P) rows in fractions of the network's image
                    geometry:ImageGeometry,
-                   refined=None, # (N, 4+P) where they moved, with logits in columns 0 and 1
-                   threshold=.4, # refined rows from this lane probability on are drawn strongly
+                   refined=None, # (N, 4+P) rows as they were moved, with logits (no lane, lane) in columns 0 and 1
+                   threshold=.4, # lane probability from which on refined rows are drawn
                    ax=None, title=None):
     "Proposals as thin lines, and where the refinement moved them"
     array = lambda t: t.detach().float().cpu().numpy() if hasattr(t, 'detach') else np.asarray(t, float)
