@@ -203,11 +203,12 @@ def show_proposals(img,         # the network's image
     ax.plot(array(proposals)[:,4:].T*geometry.img_w, ys, color='white', lw=.7, alpha=.7)
     if refined is not None:
         rows = array(refined)
-        scores = 1/(1 + np.exp(rows[:,0] - rows[:,1]))
+        scores, lanes = 1/(1 + np.exp(rows[:,0] - rows[:,1])), []
         for row in rows[scores >= threshold]:
             start, end = np.rint(row[2]*geometry.strips), np.rint((row[2] + row[3])*geometry.strips)
             keep = (np.arange(geometry.num_points) >= start) & (np.arange(geometry.num_points) < end)
-            ax.plot(row[4:][keep]*geometry.img_w, ys[keep], lw=2)
+            lanes.append(np.stack([row[4:]*geometry.img_w, ys], -1)[keep])
+        for p, place in zip(lanes, lane_places(lanes, geometry.img_w)): ax.plot(*p.T, lw=2, color=hex_color(lane_color(place)))
     ax.set(xlim=(0, geometry.img_w), ylim=(geometry.img_h, 0))
     return ax
 
