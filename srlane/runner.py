@@ -17,7 +17,6 @@ from . import __version__
 from .basics import progress
 from .config import check_values, experiment
 from .data.evaluation import evaluate
-from .data.files import DataError
 from .data.loader import build_dataloader
 from .look.predictions import draw_predictions
 from .metrics import Score
@@ -71,8 +70,6 @@ def loader(self:Runner, split='val'): # val or test
     name, rank, count = f'{split}_loader', self.fabric.global_rank, self.fabric.world_size
     if getattr(self, name) is None:
         loader = build_dataloader(self.cfg.dataset[split], self.cfg, is_train=False, rank=rank, world_size=count)
-        if not len(loader.dataset):
-            raise DataError(f'{loader.dataset}: no image to validate on: look at its list and labels, and at data_root')
         setattr(self, name, self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
         self.log_dataset_size(loader.dataset)
     return getattr(self, name)
