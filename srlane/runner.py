@@ -271,7 +271,7 @@ def train_loop(self:Runner):
                 self.save_last()
                 self.validate_on_schedule()
             state.epoch, state.samples_seen = state.epoch + 1, 0
-        if state.validated_step != state.step and not self.should_stop(now=True): self.validate_on_schedule()
+        if state.validated_step != state.step and not self.should_stop(now=True): self.validate_on_schedule()   # was interrupted
 
 @patch
 def validate_on_schedule(self:Runner):
