@@ -17,7 +17,6 @@ from . import __version__
 from .basics import progress
 from .config import check_values, experiment, options_given
 from .data.evaluation import evaluate
-from .data.files import DataError
 from .data.loader import build_dataloader
 from .look.predictions import draw_predictions
 from .metrics import Score
@@ -42,9 +41,9 @@ class Runner(Engine):
                  fabric=None,  # a launched Fabric, as `launch` gives it; made here where None
                 ):
         check_values(cfg)
-        self.val_loader = self.test_loader = self.split = None      # split: validated last
+        self.val_loader = self.test_loader = self.split = None      # split: the one that was validated last
         self.scheduled_validation, self.show_progress, self.memory_checked = False, True, None
-        self.first_step = self.epoch_steps = 0              # step at which `train` began; steps of an epoch
+        self.first_step = self.epoch_steps = 0              # step at which the session began; steps of an epoch
         seed_everything(cfg.seed)
         self.resumed_from, checkpoint, notes = find_state(cfg)
         self.recorder = rec = build_recorder(cfg, fabric and fabric.global_rank, loggers)
@@ -72,8 +71,6 @@ def loader(self:Runner, split='val'): # val or test
     name, rank, count = f'{split}_loader', self.fabric.global_rank, self.fabric.world_size
     if getattr(self, name) is None:
         loader = build_dataloader(self.cfg.dataset[split], self.cfg, is_train=False, rank=rank, world_size=count)
-        if not len(loader.dataset):
-            raise DataError(f'{loader.dataset}: no image to validate on: look at its list and labels, and at data_root')
         setattr(self, name, self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
         self.log_dataset_size(loader.dataset)
     return getattr(self, name)
@@ -93,9 +90,7 @@ def train_data(self:Runner)->tuple: # the loader of the training images on Fabri
 
 # %% ../nbs/30_runner.ipynb #1ba79d47
 @patch
-def log_dataset_size(self:Runner,
-                     dataset, # `LaneDataset`
-                    ):
+def log_dataset_size(self:Runner, dataset): # `LaneDataset`
     "Log how many images a split has, how many were left out, and what else is worth knowing of it"
     left_out = f', {len(dataset.bad):,} left out; the first: {dataset.bad[0][1]}' if dataset.bad else ''
     for words in (f'{len(dataset):,} images{left_out}', *dataset.notes): self.log(f'{dataset.split}: {words}')
@@ -115,7 +110,8 @@ def log_memory(self:Runner,
 
 # %% ../nbs/30_runner.ipynb #3e01c7d0
 @patch
-def train_step(self:Runner, batch, data_time:float=0.)->dict: # seconds that were spent waiting for the batch; what the network returned
+def train_step(self:Runner, batch, data_time:float=0., # seconds that the loop has waited for the batch
+              )->dict: # what the network returned
     "One step on a batch"
     cfg, state, rec, begin = self.cfg, self.state, self.recorder, time.perf_counter()
     call_event(self.callbacks, 'before_step', self, batch)
@@ -151,9 +147,7 @@ def train_epoch(self:Runner, train_loader):
 
 # %% ../nbs/30_runner.ipynb #1f394ea2
 @patch
-def score(self:Runner,
-          dataset,
-          found, # image index → list of `Lane`
+def score(self:Runner, dataset, found, # `LaneDataset`; dict of image index to list of `Lane`
          )->Score:
     "The dataset's metric, computed by the first process and told to the others"
     score = None
@@ -161,6 +155,27 @@ def score(self:Runner,
         if self.cfg.view: draw_predictions(dataset, found, self.recorder.work_dir/'visualization')
         score = evaluate(dataset, found, self.recorder.work_dir)
     return self.fabric.broadcast(score)
+
+# %% ../nbs/30_runner.ipynb #4f5f62aa
+@patch
+def keep_best(self:Runner, metric:float):
+    "Save the network where it is the best so far"
+    state, state.validated_step = self.state, self.state.step
+    if state.best_step is not None and metric <= state.best_metric: return
+    if not self.is_finite(): return self.log(f'step {state.step}: weights are NaN or infinite, so they are not kept as the best')
+    state.best_metric, state.best_step = float(metric), state.step
+    extra = [c.best_state(self) or {} for c in self.callbacks]
+    best = dict(net=self.network.state_dict(), **{k: v for o in extra for k, v in o.items()}, step=state.step, epoch=state.epoch)
+    self.save('best.ckpt', best | dict(metric=state.best_metric, config=OmegaConf.to_yaml(experiment(self.cfg)), version=__version__))
+
+@patch
+def save(self:Runner,
+         name:str,           # of the file in the run's folder
+         checkpoint:dict,    # what to save
+         previous:str=None): # name under which the file before stays
+    "Save a checkpoint in the run's folder; one process writes"
+    self.recorder.reopen()
+    if self.fabric.is_global_zero: save_checkpoint(checkpoint, self.recorder.work_dir/name, previous)
 
 # %% ../nbs/30_runner.ipynb #2c05ae2f
 @patch
@@ -191,25 +206,6 @@ def validate(self:Runner,
         if training: self.train_mode()
         else: self.recorder.discard()
 
-@patch
-def keep_best(self:Runner, metric:float):
-    "Save the network where it is the best so far"
-    state, state.validated_step = self.state, self.state.step
-    if state.best_step is not None and metric <= state.best_metric: return
-    state.best_metric, state.best_step = float(metric), state.step
-    extra = [c.best_state(self) or {} for c in self.callbacks]
-    best = dict(net=self.network.state_dict(), **{k: v for o in extra for k, v in o.items()}, step=state.step, epoch=state.epoch)
-    self.save('best.ckpt', best | dict(metric=state.best_metric, config=OmegaConf.to_yaml(experiment(self.cfg)), version=__version__))
-
-@patch
-def save(self:Runner,
-         name:str,           # of the file in the run's folder
-         checkpoint:dict,    # what to save
-         previous:str=None): # name under which the file before stays
-    "Save a checkpoint in the run's folder; one process writes"
-    self.recorder.reopen()
-    if self.fabric.is_global_zero: save_checkpoint(checkpoint, self.recorder.work_dir/name, previous)
-
 # %% ../nbs/30_runner.ipynb #8e7b980f
 @patch
 def checkpoint(self:Runner)->dict:
@@ -227,6 +223,23 @@ def save_last(self:Runner):
         raise NonFiniteLoss(f'step {self.state.step}: there are weights that are not finite, though the losses were; '
                             'last.ckpt stays as it was. Resume from it with a lower optimizer.lr, or with clip_grad')
     self.save('last.ckpt', self.checkpoint(), 'previous.ckpt')
+
+# %% ../nbs/30_runner.ipynb #00d45eff
+@patch
+def copy_best_checkpoint(self:Runner):
+    "Take the best model so far into the folder of a resumed run"
+    state = self.state
+    if state.best_step is None or self.resumed_from is None or (self.recorder.work_dir/'best.ckpt').exists(): return
+    path, why = Path(self.resumed_from).with_name('best.ckpt'), ''
+    try: best = load_checkpoint(path)
+    except CheckpointError as e: best, why = None, f' ({e})'
+    if isinstance(best, dict) and best.get('step') == state.best_step: self.save('best.ckpt', best)
+    else: self.log(f'the best model so far (metric {state.best_metric:.4f}, step {state.best_step}) is not in {path}{why}')
+
+@patch
+def close(self:Runner):
+    "Close the log and the curves; nothing is written any more"
+    self.recorder.close()
 
 # %% ../nbs/30_runner.ipynb #0ef52ecd
 @patch
@@ -246,22 +259,6 @@ def save_and_reraise(self:Runner, error):
         raise FileNotFoundError(f'{work_dir} vanished during training ({error}); {rest}') from error
     raise error
 
-@patch
-def copy_best_checkpoint(self:Runner):
-    "Take the best model so far into the folder of a resumed run"
-    state = self.state
-    if state.best_step is None or self.resumed_from is None or (self.recorder.work_dir/'best.ckpt').exists(): return
-    path, why = Path(self.resumed_from).with_name('best.ckpt'), ''
-    try: best = load_checkpoint(path)
-    except CheckpointError as e: best, why = None, f' ({e})'
-    if isinstance(best, dict) and best.get('step') == state.best_step: self.save('best.ckpt', best)
-    else: self.log(f'the best model so far (metric {state.best_metric:.4f}, step {state.best_step}) is not in {path}{why}')
-
-@patch
-def close(self:Runner):
-    "Close the log and the curves; nothing is written any more"
-    self.recorder.close()
-
 # %% ../nbs/30_runner.ipynb #3e76e376
 @patch
 def train_loop(self:Runner):
@@ -276,11 +273,11 @@ def train_loop(self:Runner):
                 self.save_last()
                 self.validate_on_schedule()
             state.epoch, state.samples_seen = state.epoch + 1, 0
-        if state.validated_step != state.step and not self.should_stop(now=True): self.validate_on_schedule()
+        if state.validated_step != state.step and not self.should_stop(now=True): self.validate_on_schedule()   # was interrupted
 
 @patch
 def validate_on_schedule(self:Runner):
-    "A validation that belongs to the run, as against one that somebody asks for on the way"
+    "A validation that the run itself asks for, not a callback or a button: only these count for `patience`"
     self.scheduled_validation = True
     try: return self.validate()
     finally: self.scheduled_validation = False
@@ -288,17 +285,17 @@ def validate_on_schedule(self:Runner):
 # %% ../nbs/30_runner.ipynb #0d20c44d
 @patch
 @contextmanager
-def session(self:Runner): # the loader of the training images, and its sampler
+def session(self:Runner): # gives the loader of the training images, and its sampler
     "A run from its first checkpoint to its last, whatever happens in between"
     self._assert_not_training('train')
     state, rec, self.stop_reason = self.state, self.recorder, None
-    self.first_step, rec.total_iter = state.step, self.cfg.total_iter       # which may be another than at first
+    self.first_step, rec.total_iter = state.step, self.cfg.total_iter       # a program may have changed `total_iter` since the last session
     with rec.provisional(): data = self.train_data()
     self._owner_thread = threading.get_ident()
     try:
         call_event(self.callbacks, 'before_train', self)
         if state.step < rec.total_iter:
-            self.find_lanes(islice(self.loader('val'), self.cfg.sanity_batches))     # an error here should not wait for the first epoch
+            self.find_lanes(islice(self.loader('val'), self.cfg.sanity_batches))
             self.save_last()
         else: self.log(f'total_iter={rec.total_iter} is reached already; give a larger one to train on')
         self.copy_best_checkpoint()
@@ -313,15 +310,15 @@ def session(self:Runner): # the loader of the training images, and its sampler
     finally:
         self._owner_thread = None
         call_event(self.callbacks, 'after_train', self, to_all=True)
-        rec.discard()
+        rec.discard()                                                       # the folder, where nothing was kept in it
 
 # %% ../nbs/30_runner.ipynb #d93bcdcc
 @patch
 def train(self:Runner,
           background:bool=False, # train in a thread, and return a `Monitor` at once
-          view:str=None,         # 'widget', 'page', 'line' or 'none'; by what is there where None
+          view:str=None,         # 'widget', 'page', 'line' or 'none'; what suits the place where None
          ):
-    "Train for `total_iter` steps, validating every `eval_ep` epochs and at the end, in view"
+    "Train for `total_iter` steps, validating every `eval_ep` epochs and at the end, with a live view"
     from srlane.look.monitor import Monitor
     monitor = next((c for c in self.callbacks if hasattr(c, 'start')), None) or Monitor(self)    # the user's own, where there is one
     return monitor.start(view) if background else monitor.run(view)

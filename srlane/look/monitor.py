@@ -129,6 +129,7 @@ def work(self:Monitor):
 
 @patch
 def check_idle(self:Monitor):
+    "Refuse a second run at the same time"
     if self.running: raise ValueError('this run is being trained already; `stop()` it first, or `wait()` for its end')
 
 @patch
@@ -194,6 +195,7 @@ def show(self:Monitor, status=None):
 
 @patch
 def draw(self:Monitor):
+    "Take over the newest numbers, and update the view"
     self.history.fetch()
     if self.view: self.view.update(self)
 
@@ -245,6 +247,7 @@ def do(self:Monitor, job): # validate, save
 
 @patch
 def while_paused(self:Monitor):
+    "Show that the run is paused, and let the other callbacks look around"
     if self.status != 'paused': self.show('paused')
     call_event(self.runner.callbacks, 'poll', self.runner)
 

@@ -48,8 +48,8 @@ def _pixels(lane, size):
     "Points of a `Lane` or an array, in pixels"
     return lane.to_pixels(size) if isinstance(lane, Lane) else np.asarray(lane, float).reshape(-1, 2)
 
-def _walk(points)->tuple: # length in pixels; function from lengths along the line to (n, 2) points
-    "A line by the way along it"
+def _walk(points)->tuple: # length in pixels; function: lengths along it, in pixels → (n, 2) points
+    "A line as a function of the length along it"
     along = np.append(0, np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum())
     return along[-1], lambda s: np.stack([np.interp(s, along, points[:,0]), np.interp(s, along, points[:,1])], -1)
 
@@ -193,8 +193,8 @@ def show_angles(angles,      # (h, w) angles divided by π; 0 means none
 def show_proposals(img,         # the network's image
                    proposals,   # (N, 4+P) rows in fractions of the network's image
                    geometry:ImageGeometry,
-                   refined=None, # (N, 4+P) where they moved, with logits in columns 0 and 1
-                   threshold=.4, # refined rows from this lane probability on are drawn strongly
+                   refined=None, # (N, 4+P) rows as they were moved, with logits (no lane, lane) in columns 0 and 1
+                   threshold=.4, # lane probability from which on refined rows are drawn
                    ax=None, title=None):
     "Proposals as thin lines, and where the refinement moved them"
     array = lambda t: t.detach().float().cpu().numpy() if hasattr(t, 'detach') else np.asarray(t, float)
@@ -203,11 +203,12 @@ def show_proposals(img,         # the network's image
     ax.plot(array(proposals)[:,4:].T*geometry.img_w, ys, color='white', lw=.7, alpha=.7)
     if refined is not None:
         rows = array(refined)
-        scores = 1/(1 + np.exp(rows[:,0] - rows[:,1]))
+        scores, lanes = 1/(1 + np.exp(rows[:,0] - rows[:,1])), []
         for row in rows[scores >= threshold]:
             start, end = np.rint(row[2]*geometry.strips), np.rint((row[2] + row[3])*geometry.strips)
             keep = (np.arange(geometry.num_points) >= start) & (np.arange(geometry.num_points) < end)
-            ax.plot(row[4:][keep]*geometry.img_w, ys[keep], lw=2)
+            lanes.append(np.stack([row[4:]*geometry.img_w, ys], -1)[keep])
+        for p, place in zip(lanes, lane_places(lanes, geometry.img_w)): ax.plot(*p.T, lw=2, color=hex_color(lane_color(place)))
     ax.set(xlim=(0, geometry.img_w), ylim=(geometry.img_h, 0))
     return ax
 

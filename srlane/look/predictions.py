@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from ..basics import within
 from ..data.datasets import LaneDataset
-from ..data.files import errors_at
-from ..data.files import picture_name
+from ..data.files import errors_at, picture_name
 from ..data.images import read_image
 from .pictures import draw_lanes, save_image
 

@@ -93,7 +93,7 @@ class RateSearch(NamedTuple):
 # %% ../../nbs/look/09_profile.ipynb #85944314
 def lr_find(runner,            # `Runner`
             low:float=1e-6,    # first learning rate
-            high:float=1.,     # last one, unless the loss breaks away before
+            high:float=1.,     # last one, unless the loss diverges before
             steps:int=60,      # training steps, at most
             smooth:float=.8,   # share of the mean so far that a step keeps
            )->RateSearch:
@@ -114,7 +114,7 @@ def lr_find(runner,            # `Runner`
             if not math.isfinite(value) or losses and value > 4*min(losses): break
             rates.append(rate); losses.append(value)
         batches.close()
-    if len(rates) < 5: raise ValueError(f'the loss breaks away at a learning rate of {low:.0e} already; begin lower (low=…)')
+    if len(rates) < 5: raise ValueError(f'the loss diverges at a learning rate of {low:.0e} already; begin lower (low=…)')
     return RateSearch(rates, losses, _steepest(rates, losses))
 
 # %% ../../nbs/look/09_profile.ipynb #43e190e6

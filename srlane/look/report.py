@@ -16,10 +16,10 @@ from ..data.findings import DataCheck, Finding
 from ..data.images import read_image
 from ..lane import ImageGeometry
 from .html import INK, Picture, figure_picture, pictures_tag, write_page
-from .pictures import draw_lanes, show_batch, target_lanes
+from .pictures import PALETTE, draw_lanes, show_batch, target_lanes
 
 # %% ../../nbs/look/06_report.ipynb #87b312e8
-_in_question = 230, 159, 0   # RGB
+_in_question = PALETTE['orange']
 
 def _drawn(example): # (h, w, 3) uint8 RGB
     "The image of an example with its label, or None where it cannot be read"

@@ -9,12 +9,15 @@ __all__ = ['CheckpointError', 'save_checkpoint', 'keep_checkpoint', 'shown', 'lo
 # %% ../../nbs/training/02_checkpoint.ipynb #533707d8
 import errno, mmap, os, re, shutil, threading, zipfile
 from pathlib import Path
+from pickle import PicklingError         # the name of an error of torch.save; nothing here unpickles
 import numpy as np, torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
-from ..basics import OneLineError, did_you_mean, user_path, whole_file
+from ..basics import OneLineError, did_you_mean, one_line, user_path, whole_file
 
 # %% ../../nbs/training/02_checkpoint.ipynb #4ce951b9
 class CheckpointError(OneLineError): "A checkpoint that cannot be used; the message says which file, why, and what to do"
+
+_savable = 'only tensors, numbers, strings, lists and dicts can be read again: look at what callbacks return as their `state`'
 
 def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
                     path,  # its folder must be there; a link is followed
@@ -24,7 +27,8 @@ def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
     try:
         if not path.parent.is_dir(): raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         with whole_file(path) as f:
-            torch.save(state, f)
+            try: torch.save(state, f)
+            except (PicklingError, TypeError, AttributeError) as e: raise CheckpointError(f'{path}: cannot be written: {one_line(e)}; {_savable}') from e
             if os.path.isfile(f.name):                 # no pipe or device
                 f.flush()
                 os.fsync(f.fileno())
@@ -37,10 +41,9 @@ def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
         raise CheckpointError(f"{path}: cannot be written: {why}; what was there before is untouched") from e
 
 def _refuse_objects(file, path):
-    "A file that could not be read again is none"
+    "Refuse a file that could not be read again"
     if strange := get_unsafe_globals_in_checkpoint(file):
-        raise CheckpointError(f"{path}: cannot be written: it would hold {', '.join(sorted(strange))}, and only tensors, numbers, strings, "
-                              "lists and dicts can be read again; look at what callbacks return as their `state`")
+        raise CheckpointError(f"{path}: cannot be written: it would hold {', '.join(sorted(strange))}; {_savable}")
 
 def _sync_folder(folder):
     "Make sure that a rename is on the disk"
@@ -187,7 +190,7 @@ def find_checkpoints(folder)->list: # of Path, newest first
     return sorted(found, key=newness, reverse=True)
 
 def newest_checkpoint(paths, # newest first
-                      say=print, # gets a line for each damaged one
+                      say=print, # is called with a line for each damaged one
                      )->tuple: # (path, state), or (None, None)
     "The first checkpoint that can be read and holds a whole state"
     for path in paths:

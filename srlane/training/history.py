@@ -27,7 +27,7 @@ class History:
                 ):
         self.total_iter, self.name = total_iter, name
         self.steps, self.losses, self.picture = array('q'), {}, None
-        self.rates = {k: array('d') for k in ('lr', 'data_time', 'batch_time')}   # seconds of a step: waiting for data, all of it
+        self.rates = {k: array('d') for k in ('lr', 'data_time', 'batch_time')}   # times in seconds: waiting for data, the whole step
         self.validations = []                        # dicts as `validation_row` makes them
         self.logged = []                             # what was written to metrics.csv: dicts of `step` and other numbers
         self._waiting, self._fetching = deque(), threading.Lock()
@@ -122,7 +122,7 @@ def add_validation(self:History, row:dict): # as `validation_row` makes it
 
 @patch
 def f1(self:History, split='val')->tuple: # steps, metrics
-    "The main figure of each validation of a split"
+    "The metric of each validation of a split"
     rows = [o for o in self.validations if o['split'] == split]
     return [o['step'] for o in rows], [o['metric'] for o in rows]
 

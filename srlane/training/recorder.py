@@ -26,7 +26,7 @@ class SmoothedValue:
 
     def update(self, value): # a number or a tensor of one element
         self._waiting.append(value.detach().reshape(()) if isinstance(value, torch.Tensor) else value)
-        if len(self._waiting) >= 4096: self._fetch()   # keep a long silence small
+        if len(self._waiting) >= 4096: self._fetch()   # fetched now and then even if nobody reads
 
     def _fetch(self):
         "Bring waiting tensors over, all in one transfer"

@@ -42,9 +42,9 @@ def set_random_state(state:dict): # as from `random_state`
 class TrainState:
     "Where a run is; saved and restored whole"
     step:int=0               # steps begun
-    epoch:int=0
+    epoch:int=0              # under way, from 0
     samples_seen:int=0       # images of this epoch, over all devices
-    last_complete_step:int=0 # the last step after which the weights were those of that step
+    last_complete_step:int=0 # the last step that was taken to its end
     best_metric:float=0.     # of the validations so far
     best_step:int=None       # at which it was reached
     validated_step:int=None  # of the newest validation
@@ -70,15 +70,6 @@ def find_state(cfg)->tuple: # (path, state, list of notes for the log); path and
     older, _ = newest_checkpoint([p for p in find_checkpoints(path.parent) if p != path], lambda words: None) if is_file else (None, None)
     raise CheckpointError(f'resume_from={source}: {why}' + (f'; the newest that can be read is {older}' if older else ''))
 
-# %% ../../nbs/training/04_state.ipynb #8527a7da
-def same_everywhere(path, # that this process resumes from, or None
-                    fabric):
-    "Refuse to resume from different checkpoints on different machines"
-    own, first = str(path), fabric.broadcast(str(path))
-    if own != first:
-        raise CheckpointError(f'process {fabric.global_rank} would resume from {own}, the first from {first}: '
-                              'give resume_from a file that all can read')
-
 # %% ../../nbs/training/04_state.ipynb #c73360c6
 def _upgrade(state:dict)->dict:
     "A checkpoint of version 0.1 in today's form; others as they are"
@@ -90,6 +81,15 @@ def _upgrade(state:dict)->dict:
     recorder['history'] = dict(logged=recorder['history'], validations=callbacks.pop('KeepTables', None) or [])
     kept = {k: v for k, v in state.items() if k not in ('seen', 'metric', 'best_step', 'validated_step')}
     return kept | dict(state=at, recorder=recorder, callbacks=callbacks)
+
+# %% ../../nbs/training/04_state.ipynb #8527a7da
+def same_everywhere(path, # that this process resumes from, or None
+                    fabric):
+    "Refuse to resume from different checkpoints on different machines"
+    own, first = str(path), fabric.broadcast(str(path))
+    if own != first:
+        raise CheckpointError(f'process {fabric.global_rank} would resume from {own}, the first from {first}: '
+                              'give resume_from a file that all can read')
 
 # %% ../../nbs/training/04_state.ipynb #3885b3ec
 def changes(old, new, prefix='')->list: # of 'key: old → new'

@@ -14,7 +14,7 @@ from ..metrics import Score
 # %% ../../nbs/training/09_validation.ipynb #f94bdf0d
 class Validation(NamedTuple):
     "What `Runner.validate` returns"
-    metric:float  # the figure that decides which model is best
+    metric:float  # the number that decides which model is best
     table:Score   # everything else; prints as the published table
 
 class ValidationInterrupted(Exception): "Training was asked to stop during a validation, which will run again on resume"

@@ -96,8 +96,8 @@ class LoadReport:
     missing:list = field(default_factory=list)    # names of the network that the file lacks
     unexpected:list = field(default_factory=list) # names of the file that the network lacks
     mismatched:list = field(default_factory=list) # 'name: (shape in the file) for (shape in the network)'
-    settings:list = field(default_factory=list)   # 'num_points was 36, and is 72 here': buffers that are others there
-    harmless:set = field(default_factory=set)     # names among these that say nothing about the network in evaluation
+    settings:list = field(default_factory=list)   # 'num_points was 36, and is 72 here': of the configuration that the file was trained with
+    harmless:set = field(default_factory=set)     # names among these that do not matter in evaluation mode
     source:str = ''                               # where in the file, as `find_weights` says
 
     def total(self)->int: return len(self.loaded) + len(self.missing) + len(self.mismatched)  # weights of the network
