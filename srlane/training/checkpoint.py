@@ -28,7 +28,8 @@ def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
         if not path.parent.is_dir(): raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         with whole_file(path) as f:
             try: torch.save(state, f)
-            except (PicklingError, TypeError, AttributeError) as e: raise CheckpointError(f'{path}: cannot be written: {one_line(e)}; {_savable}') from e
+            except (PicklingError, TypeError, AttributeError) as e:
+                raise CheckpointError(f'{path}: cannot be written: {one_line(e)}; {_savable}') from e
             if os.path.isfile(f.name):                 # no pipe or device
                 f.flush()
                 os.fsync(f.fileno())
