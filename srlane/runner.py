@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from omegaconf import OmegaConf
 from . import __version__
 from .basics import progress
-from .config import check_values, experiment
+from .config import check_values, experiment, options_given
 from .data.evaluation import evaluate
 from .data.files import DataError
 from .data.loader import build_dataloader
@@ -53,6 +53,7 @@ class Runner(Engine):
             self.build(cfg, fabric, rec.loggers, resuming=checkpoint is not None)
             rec.share(self.fabric)
             same_everywhere(self.resumed_from, self.fabric)
+            if given := options_given(cfg): self.log(f'options of this run: {" ".join(given)}')      # no file keeps them
             for note in notes: self.log(note)
             self.callbacks = [*own_callbacks(cfg), *callbacks, CheckpointCallback(cfg.save_interval, cfg.keep_interval)]
             if checkpoint is not None: self.resume(checkpoint)

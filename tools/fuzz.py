@@ -680,14 +680,15 @@ def odd_checkpoint(rng, case)->bytes:
     f = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        torch.save(state, f, **(dict(_use_new_zipfile_serialization=False) if rng.random() < .2 else {}))
+        try: torch.save(state, f, **(dict(_use_new_zipfile_serialization=False) if rng.random() < .2 else {}))
+        except RuntimeError: return whole[:-100]       # an object that torch itself cannot write
     return f.getvalue()
 
 def checkpoints(rng, case):
     "checkpoints"
     from srlane.training.weights import load_weights
     from srlane.models.detector import build_net
-    from srlane.runner import find_state
+    from srlane.training.state import find_state
     case.put('ck/odd.ckpt', odd_checkpoint(rng, case))
     if rng.random() < .3: case.put('ck/best.ckpt', case.base['ck/best.ckpt'])
     c = copy.deepcopy(cfg)
@@ -885,7 +886,7 @@ def complaints(message:str, named)->list: # of (what, detail)
     if '\n' in message.strip('\n'): out.append('several lines')
     if re.search(r'[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]', message): out.append('control characters')
     if len(message) > LONGEST: out.append(f'over {LONGEST} characters')
-    if not any(n and (n in message or ' '.join(n.split()) in message) for n in named): out.append('names no file, option or key')
+    if not any(n and (n in message or ' '.join(n.split()) in message or one_line(n) in message) for n in named): out.append('names no file, option or key')
     return out
 
 def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:

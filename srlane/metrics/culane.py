@@ -11,7 +11,7 @@ import numpy as np
 from fastcore.basics import patch
 from ..basics import map_groups
 from .reading import as_lanes, as_sizes
-from .score import Score, f1_scores
+from .score import Score, counted, f1_scores
 from .stripes import draw_stripes
 from .thickline import ragged
 
@@ -58,6 +58,7 @@ class CULaneScore(Score):
                  sizes:list=None,          # (width, height) of each image, pixels
                 ):
         self.matrices, self.matches, self.ious, self.categories, self.sizes = matrices, matches, tuple(ious), dict(categories or {}), sizes
+        # per image the IoU of each annotation with its match, 0 where it has none
         self.best = [np.where(j >= 0, m[np.arange(len(m)),j], 0) if m.size else np.zeros(len(m)) for m, j in zip(matrices, matches)]
         tp = (np.concatenate(self.best or [np.zeros(0)])[:,None] > np.array(self.ious)).cumsum(0)
         tp, ends = np.vstack([np.zeros((1, len(self.ious)), int), tp]), np.cumsum([len(m) for m in matrices], dtype=int)
@@ -150,7 +151,7 @@ CULANE_SIZE, CULANE_WIDTH = (1640, 590), 30     # of CULane's images and stripes
 def _size_notes(sizes, lane_width, labels, predictions):
     "Sentences about sizes of images, the width of stripes and points outside"
     notes, count = [], Counter(sizes)
-    text = [f'{w}×{h} ({n} image{"s"*(n > 1)})' for (w, h), n in count.most_common(4)]
+    text = [f'{w}×{h} ({counted(n, "image")})' for (w, h), n in count.most_common(4)]
     if len(count) > 4: text[3:] = [f'{len(count) - 3} more sizes']
     if len(count) > 1: notes.append(f"lane width {lane_width} px in each image's own size: {', '.join(text)}")
     elif count and (CULANE_SIZE not in count or lane_width != CULANE_WIDTH):
@@ -184,7 +185,7 @@ def check_options(lane_width, ious, categories, n):
     "Errors for a width, thresholds or categories that cannot be scored"
     if len(ious) == 0 or not all(0 <= t < 1 for t in ious):
         raise ValueError(f'ious={ious}: thresholds between 0 and 1 are needed, at least one')
-    if len(set(ious)) < len(ious): raise ValueError(f'ious={ious}: each threshold once')
+    if len(set(ious)) < len(ious): raise ValueError(f'ious={ious}: a threshold comes twice')
     if not 2 <= lane_width <= 32767: raise ValueError(f'lane_width={lane_width}: 2 to 32767 pixels are possible')
     for name, index in (categories or {}).items():
         if name == 'total': raise ValueError('a category cannot be called total')
@@ -213,11 +214,11 @@ def culane_score(predictions:list,         # per image a list of (n,2) arrays of
                 )->CULaneScore:
     "CULane's evaluation of lanes in memory"
     if len(predictions) != len(annotations):
-        raise ValueError(f'{len(predictions)} images with predictions, {len(annotations)} with annotations: '
+        raise ValueError(f'{counted(len(predictions), "image")} with predictions, {len(annotations)} with annotations: '
                          'one list per image is needed in both')
     n, ious = len(annotations), tuple(float(t) for t in ious)
     names = list(names) if names is not None else [str(i) for i in range(n)]
-    if len(names) != n: raise ValueError(f'{len(names)} names for {n} images')
+    if len(names) != n: raise ValueError(f'{counted(len(names), "name")} for {counted(n, "image")}')
     check_options(lane_width, ious, categories, n)
     sizes = as_sizes(size, names)
     pred, anno = list(as_lanes(predictions, names, 'prediction')), list(as_lanes(annotations, names, 'annotation'))

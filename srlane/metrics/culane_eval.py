@@ -11,6 +11,7 @@ from pathlib import Path
 from ..basics import map_groups, one_line, user_path, within
 from .culane import CULANE_SIZE, CULANE_WIDTH, MEAN_IOUS, CULaneScore, check_options, gather_score, score_group, size_groups
 from .reading import as_sizes, image_sizes, read_categories, read_json_lanes, read_lanes, read_list
+from .score import counted
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #0e6a25bd
 def _lines_path(folder, name): return Path(within(folder, name)).with_suffix('.lines.txt')
@@ -19,7 +20,7 @@ def _read_file(path, strict):
     "Lanes, oddities as sentences, whether the file is missing"
     try: data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        if strict: raise FileNotFoundError(f'{path}: missing') from None
+        if strict: raise FileNotFoundError(one_line(f'{path}: missing')) from None
         return [], [], True
     except OSError as e:                                          # a name too long for a file, no right to read
         raise OSError(one_line(f'{path}: cannot be read: {e.strerror}')) from None
@@ -41,7 +42,7 @@ def _score_files(predictions, data_root, names, size, lane_width, strict):
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #0d01a2e8
 def _name_hint(where, listed, there):
-    "What is unlike between names in a list and names that are there; for a folder both without extension"
+    "How names in a list differ from the names that are there; for a folder both without extension"
     if not there: return f'there are none in {where}'
     known = {n: n for n in listed[:1000]}
     ends = {n.split('/', k)[k]: n for n in known for k in range(1, n.count('/') + 1)}
@@ -51,7 +52,7 @@ def _name_hint(where, listed, there):
                 front = name[:-len(end)]
                 return f'those in {where} have {front} in front, e.g. {name}: give {where}/{front[:-1]}'
         if name in ends: return f'those in {where} lack {ends[name][:-len(name)]} in front, e.g. {name}: give the folder above'
-    return f'those in {where} are called otherwise, e.g. {there[0]}'
+    return f'those in {where} have other names, e.g. {there[0]}'
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #2d01811d
 def _stems_in(folder, most=2000):
@@ -70,7 +71,7 @@ def _assert_matches(what, where, source, names, missing, known=None):
     if 100*n >= len(names): return
     there, listed = (_stems_in(where), [os.path.splitext(m)[0] for m in missing]) if known is None else ([*known], missing)
     have = f'none of the {len(names)} images has' if not n else f'only {n} of the {len(names)} images {"has" if n == 1 else "have"}'
-    raise ValueError(f'{where}: {have} {what}: {source} begins with {names[0]}; {_name_hint(where, listed, there)}')
+    raise ValueError(one_line(f'{where}: {have} {what}: {source} begins with {names[0]}; {_name_hint(where, listed, there)}'))
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #e404821f
 def _listed_images(data_root, given):
@@ -83,16 +84,17 @@ def _listed_images(data_root, given):
     names, categories = (read_list(given, data_root), None) if given is not None else read_categories(split, data_root)
     if given is None and not categories:
         raise FileNotFoundError(f'{split}: no lists test0_normal.txt … in it; name the images with a list (--list FILE)')
-    if not names: raise ValueError(f'{given or split}: no image in it')
+    if not names: raise ValueError(f'{given or split}: lists no image')
     return names, categories, given or split
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #db58a2ac
 def _file_notes(unknown, score):
     "Sentences about images and lines that were missing or odd"
-    kinds = ((f'images whose size is not known, drawn as {"×".join(map(str, CULANE_SIZE))}', unknown),
-             ('images without predictions, counted as empty', score.missing),
-             ('images without annotations, counted as empty', score.missing_annotations), ('odd lines', score.oddities))
-    return [f'{len(found)} {what}: {", ".join(found[:3])}{" …" if len(found) > 3 else ""}' for what, found in kinds if found]
+    kinds = (('image', f' whose size is not known, drawn as {"×".join(map(str, CULANE_SIZE))}', unknown),
+             ('image', ' without predictions, counted as empty', score.missing),
+             ('image', ' without annotations, counted as empty', score.missing_annotations), ('odd line', '', score.oddities))
+    first = lambda found: ', '.join(found[:3]) + (' …' if len(found) > 3 else '')
+    return [f'{counted(len(found), noun)}{what}: {first(found)}' for noun, what, found in kinds if found]
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #79413054
 def eval_culane(pred_dir,                 # folder of .lines.txt files, or a json file of {image name: lanes}
@@ -128,7 +130,8 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
     score.missing_annotations = [n for n in names if n in gone_labels]
     _assert_matches('labels', data_root, source, names, score.missing_annotations)
     _assert_matches('predictions', pred_dir, source, names, score.missing, known)
-    if strict and score.missing: raise ValueError(f'{pred_dir}: no lanes for {score.missing[0]} and {len(score.missing) - 1} other images')
+    if strict and score.missing:
+        raise ValueError(f'{pred_dir}: no lanes for {counted(len(score.missing), "image")}, first {score.missing[0]}')
     unknown = [n for n, s in zip(names, own) if s is None] if any(own) else []
     score.notes += _file_notes(unknown, score)
     return score

@@ -42,6 +42,7 @@ def culane_matches(score:CULaneScore,
         out.append(LaneMatches([(a, kept[p], x) for a, p, x in m.hits], m.missed, [(kept[p], x) for p, x in m.false]))
     return out
 
+# %% ../../nbs/metrics/10_matches.ipynb #9f5a88b0
 def tusimple_matches(labels,      # list over images of `TuSimpleLabel`
                      predictions, # list over images of lists of `Lane`
                      sizes,       # list of (w, h), one for each image, pixels

@@ -10,6 +10,7 @@ import json, os, re
 from itertools import chain
 import numpy as np
 from ..basics import user_path, within
+from .score import counted
 
 # %% ../../nbs/metrics/05_reading.ipynb #b5a049a6
 _PLAIN = re.compile(rb'[0-9.eE+\-\s]*')
@@ -101,7 +102,7 @@ def _as_lane(lane):
     return lane
 
 # %% ../../nbs/metrics/05_reading.ipynb #b9261005
-class _Pairs(list): "The keys and values of a JSON object, also of keys that come twice"
+class _Pairs(list): "The keys and values of a JSON object, including keys that come twice"
 
 def read_json_lanes(path, # JSON of {image name: [[[x, y], …], …]}
                    )->dict: # image name without leading slash → list of (n,2) arrays
@@ -162,5 +163,7 @@ def _one_size(size, what='size'):
 def as_sizes(size, names):
     "(width, height) of each image, from one for all or a list with one each"
     if not hasattr(size, '__len__') or len(size) and np.ndim(size[0]) == 0: return [_one_size(size)]*len(names)
-    if len(size) != len(names): raise ValueError(f'{len(size)} sizes for {len(names)} images: one (width, height), or one for each image')
+    if len(size) != len(names):
+        raise ValueError(f'{counted(len(size), "size")} for {counted(len(names), "image")}: '
+                         'give one (width, height) for all, or one for each image')
     return [_one_size(s, f'size of image {name}') for s, name in zip(size, names)]

@@ -30,7 +30,7 @@ def spline_pieces(points:np.ndarray,   # (N,2) float32 points of all lanes, pixe
     step = (P[1:] - P[:-1]).astype(float)                        # differences in float32, all else in double
     chord = np.where(i < counts - 1, np.sqrt(step[:,0]*step[:,0] + step[:,1]*step[:,1]), 1.)
     h = chord[:,None]
-    slope, M = step/h, np.zeros((top, 2, n))
+    slope, M = step/h, np.zeros((top, 2, n))                     # M: second derivatives at the points
     if top > 2:
         inner = (i[1:] < counts - 1)[:,None]
         A, B, C = np.where(inner, h[:-1], 0), 2*(h[:-1] + h[1:]), np.where(inner, h[1:], 0)

@@ -40,7 +40,7 @@ def mask(self:Stripes,
 
 # %% ../../nbs/metrics/03_stripes.ipynb #9f81d3b6
 def _monotone_stripes(x, y, start, odd, size, thickness):
-    "Intervals of lanes that run in one direction, (L,height) each, and which lanes do not"
+    "Intervals of lanes that run in one direction, (L,height) each, and which lanes are left to the general way"
     (w, h), n = size, len(start)
     lane = np.repeat(np.arange(n), np.diff(np.append(start, len(x))))
     dx, dy = np.zeros_like(x), np.zeros_like(y)
@@ -102,7 +102,7 @@ def _chain(j, x, y, start, wild, coef, chord, counts):
         return to_pixels(spline_samples(np.repeat(coef[i], STEPS, 0), np.repeat(chord[i], STEPS), np.tile(np.arange(STEPS), len(i))))
 
 # %% ../../nbs/metrics/03_stripes.ipynb #3d1303a5
-def draw_stripes(lanes:list,               # (n,2) arrays of x,y, pixels; NaN and infinite are drawn too
+def draw_stripes(lanes:list,               # (n,2) arrays of x,y, pixels; NaN and infinity are drawn too
                  size:tuple=(1640, 590),   # (width, height) of the image, pixels
                  lane_width:int=30,        # thickness, pixels, at least 2
                 )->Stripes:                # in the order of the lanes

@@ -66,7 +66,7 @@ def has_hole(p:np.ndarray,      # (n,2) int first ends x,y, pixels
     return hole
 
 # %% ../../nbs/metrics/02_sweep.ipynb #513b5cf4
-_SMALL = 3     # pixels: steps of at most this in both directions are tabled
+_SMALL = 3     # pixels: steps of at most this in both directions are in the table
 
 def _step_number(dx, dy): return (dy + _SMALL)*(2*_SMALL + 1) + dx + _SMALL
 

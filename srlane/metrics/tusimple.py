@@ -9,7 +9,7 @@ __all__ = ['FOUND', 'lane_accuracies', 'tusimple_f1', 'TuSimpleScore', 'tusimple
 import numpy as np
 from itertools import chain
 from fastcore.basics import patch
-from .score import Score
+from .score import Score, counted
 from .thickline import ragged
 
 # %% ../../nbs/metrics/08_tusimple.ipynb #298c80ac
@@ -56,7 +56,7 @@ FOUND = 0.85     # share of right points of a lane that is found
 
 # %% ../../nbs/metrics/08_tusimple.ipynb #8f62bc18
 def _as_table(images, which, n_rows):
-    "The lanes of some images, one a row, (lanes,n_rows)"
+    "The lanes of some images, (lanes,n_rows)"
     return np.fromiter(chain.from_iterable(chain.from_iterable(images[k] for k in which)), float).reshape(-1, n_rows)
 
 # %% ../../nbs/metrics/08_tusimple.ipynb #4a4ac728
@@ -64,7 +64,7 @@ def image_rates(pred:list,        # per image a list of lanes, each a list of xs
                 anno:list,        # same form
                 h_samples:list,   # per image the rows of the xs, pixels
                 slow:np.ndarray,  # (n,) bool image took longer than allowed
-                 )->tuple:          # (n,) accuracy, FP, FN; (n,) int annotations that were found
+               )->tuple:          # (n,) accuracy, FP, FN; (n,) int annotations that were found
     "Accuracy, FP and FN of each image"
     n_pred, n_anno = (np.array([len(v) for v in lanes], int) for lanes in (pred, anno))
     failed = slow | (n_pred > n_anno + 2)
@@ -151,7 +151,7 @@ SLOW = 200     # ms: an image that takes longer counts as missed
 def slow_notes(slow):
     "A sentence on images that took too long"
     n = int(np.sum(slow))
-    return [f'{n} image{"s" if n > 1 else ""} took longer than {SLOW} ms (run_time) and count{"" if n > 1 else "s"} as missed'] if n else []
+    return [f'{counted(n, "image")} took longer than {SLOW} ms (run_time) and count{"" if n > 1 else "s"} as missed'] if n else []
 
 # %% ../../nbs/metrics/08_tusimple.ipynb #cb71ca88
 def tusimple_score(predictions:list,      # per image a list of lanes; a lane is the xs on the image's h_samples, pixels, < 0: no point
@@ -163,7 +163,8 @@ def tusimple_score(predictions:list,      # per image a list of lanes; a lane is
     "TuSimple's evaluation of lanes in memory"
     n = len(annotations)
     if len(predictions) != n:
-        raise ValueError(f'{len(predictions)} images with predictions, {n} with annotations: one list per image is needed in both')
+        raise ValueError(f'{counted(len(predictions), "image")} with predictions, {n} with annotations: '
+                         'one list per image is needed in both')
     if n and len(h_samples) == 0: raise ValueError('h_samples is empty: give the image rows of the lanes, or a list of them for each image')
     h_samples = [h_samples]*n if not n or np.ndim(h_samples[0]) == 0 else list(h_samples)
     names = [str(i) for i in range(n)] if names is None else list(names)

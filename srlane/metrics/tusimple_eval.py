@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from ..basics import one_line, user_path
 from .reading import read_text
+from .score import counted
 from .tusimple import SLOW, TuSimpleScore, check_lengths, image_rates, slow_notes
 
 # %% ../../nbs/metrics/09_tusimple_eval.ipynb #8a0925a0
@@ -122,12 +123,13 @@ def eval_tusimple(pred_json,   # predictions: one JSON object per line with raw_
     twice = _twice_notes('label', named(labels)) + _twice_notes('prediction', named(preds))
     if len(preds) != len(labels):
         why = [f'{len(missing)} without, first {missing[0]}'] if missing else []
-        raise ValueError('; '.join([f'{pred_json}: {len(preds)} predictions for {len(labels)} labelled images', *why, *twice[:1]]))
+        counts = f'{counted(len(preds), "prediction")} for {counted(len(labels), "labelled image")}'
+        raise ValueError('; '.join([f'{pred_json}: {counts}', *why, *twice[:1]]))
     pred, anno, rows = [e['lanes'] for _, e in preds], [truth[n]['lanes'] for n in names], [truth[n]['h_samples'] for n in names]
     check_lengths(pred, rows, [f'{n} ({at})' for n, (at, _) in zip(names, preds)], 'predicted lane')
     n_pred, n_anno = (np.array([len(v) for v in lanes], int) for lanes in (pred, anno))
     slow = np.array([e['run_time'] > SLOW for _, e in preds], bool)
-    notes = [f'{len(missing)} images without predictions, others come twice: {", ".join(missing[:3])}'] if missing else []
+    notes = [f'{counted(len(missing), "image")} without predictions, others come twice: {", ".join(missing[:3])}'] if missing else []
     score = TuSimpleScore(image_rates(pred, anno, rows, slow), n_pred, n_anno, names, len(truth), notes + twice + slow_notes(slow))
     score.missing = missing
     return score

@@ -26,6 +26,25 @@ def draw_surface(frame:Frame, # drawn into
     for *q,c in scene.strips: fill(img, frame.on_road([q]), c)
     return asphalt
 
+# %% ../../nbs/synth/04_ground.ipynb #8ec3a663
+_tile = (32.,16.) # metres along, across
+
+def ground_maps(frame:Frame,
+               )->np.ndarray: # (r, W, 4) uint8
+    "The ground's texture as the camera sees it"
+    _,s,xc,ppm,_ = frame.rows
+    shift,width = frame.rng('ground').uniform(0,32,2),frame.camera.size[0]
+    out = np.empty((len(s),width,4), np.uint8)
+    bounds = [len(s), *(int(np.searchsorted(-s, -m)) for m in (11.,32.)), 0]
+    x = np.arange(width, dtype=np.float32)+.5
+    for t,b,a in zip(ground_texture(frame.scene.seed%4), bounds, bounds[1:]):
+        if a>=b: continue
+        n,m = t.shape[:2]
+        u = (x[None]-xc[a:b,None].astype(np.float32))*(m/_tile[1]/ppm[a:b,None]).astype(np.float32) + np.float32(shift[1]*m/_tile[1])
+        v = np.broadcast_to((((s[a:b]+shift[0])*n/_tile[0])%n).astype(np.float32)[:,None], u.shape)
+        out[a:b] = cv2.remap(t, u, np.ascontiguousarray(v), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return out
+
 # %% ../../nbs/synth/04_ground.ipynb #7f83c0be
 def cover_marking(cover,  # (H, W) uint8, drawn into
                   camera:Camera,
@@ -89,32 +108,7 @@ def draw_paint(frame:Frame, # drawn into
     keep = cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB)
     img[top:] = cv2.add(cv2.multiply(img[top:], cv2.bitwise_not(keep), scale=1/255), cv2.multiply(keep, color, scale=1/255))
 
-# %% ../../nbs/synth/04_ground.ipynb #8ec3a663
-_tile = (32.,16.) # metres along, across
-
-def ground_maps(frame:Frame,
-               )->np.ndarray: # (r, W, 4) uint8
-    "The ground's texture as the camera sees it"
-    _,s,xc,ppm,_ = frame.rows
-    shift,width = frame.rng('ground').uniform(0,32,2),frame.camera.size[0]
-    out = np.empty((len(s),width,4), np.uint8)
-    bounds = [len(s), *(int(np.searchsorted(-s, -m)) for m in (11.,32.)), 0]
-    x = np.arange(width, dtype=np.float32)+.5
-    for t,b,a in zip(ground_texture(frame.scene.seed%4), bounds, bounds[1:]):
-        if a>=b: continue
-        n,m = t.shape[:2]
-        u = (x[None]-xc[a:b,None].astype(np.float32))*(m/_tile[1]/ppm[a:b,None]).astype(np.float32) + np.float32(shift[1]*m/_tile[1])
-        v = np.broadcast_to((((s[a:b]+shift[0])*n/_tile[0])%n).astype(np.float32)[:,None], u.shape)
-        out[a:b] = cv2.remap(t, u, np.ascontiguousarray(v), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    return out
-
 # %% ../../nbs/synth/04_ground.ipynb #a8340c68
-def bridges(frame:Frame,
-           )->list: # of (s0, s1) metres ahead
-    "Wide shadows across the road, as of bridges"
-    rng = frame.rng('bridges')
-    return [(a,a+rng.uniform(2,12)) for a in rng.uniform(6,60,rng.integers(0,3))]
-
 def tyre_tracks(frame:Frame,
                )->np.ndarray: # (r/4, W/4) in 0…1
     "Where tyres run: in each lane, 0.8 m to both sides of its middle"
@@ -122,6 +116,22 @@ def tyre_tracks(frame:Frame,
     d = (np.arange(0,frame.camera.size[0],4)[None]+2-rows.middle[::4,None])/rows.ppm[::4,None]
     lane = np.diff(offsets).max() if len(offsets)>1 else 3.5
     return np.exp(-((np.abs((d+lane/2)%lane-lane/2)-.8)/.35)**2)
+
+# %% ../../nbs/synth/04_ground.ipynb #b61e2d8d
+def lit_leaves(leaves, # (r, W) uint8, the texture's channel
+               shade,  # how dark, 0…1
+               amount, # how much of the ground is dark, of 255
+              )->np.ndarray: # (r, W) uint8, 255 where the sun comes through
+    "The shade of trees, leaf by leaf"
+    lut = np.clip((np.arange(256)-amount)*12+128, 0, 255)/255
+    return cv2.LUT(leaves, (255*(1-shade*(1-lut))).astype(np.uint8))
+
+# %% ../../nbs/synth/04_ground.ipynb #0cbdfa20
+def bridges(frame:Frame,
+           )->list: # of (s0, s1) metres ahead
+    "Wide shadows across the road, as of bridges"
+    rng = frame.rng('bridges')
+    return [(a,a+rng.uniform(2,12)) for a in rng.uniform(6,60,rng.integers(0,3))]
 
 def shade_map(frame:Frame,
               leaves, # (r, W) uint8, the texture's channel
@@ -141,14 +151,6 @@ def shade_map(frame:Frame,
         mask = cv2.multiply(mask, cast, scale=1/255)
     out = cv2.resize(cv2.multiply(q, mask, scale=1/255), (w,h-top))
     return cv2.multiply(out, lit_leaves(leaves, shade, rng.uniform(.35,.75)*255), scale=1/255) if shade else out
-
-def lit_leaves(leaves, # (r, W) uint8, the texture's channel
-               shade,  # how dark, 0…1
-               amount, # how much of the ground is dark, of 255
-              )->np.ndarray: # (r, W) uint8, 255 where the sun comes through
-    "The shade of trees, leaf by leaf"
-    lut = np.clip((np.arange(256)-amount)*12+128, 0, 255)/255
-    return cv2.LUT(leaves, (255*(1-shade*(1-lut))).astype(np.uint8))
 
 # %% ../../nbs/synth/04_ground.ipynb #4a716c6c
 def draw_ground(frame:Frame): # drawn into

@@ -12,7 +12,7 @@ from .frame import Frame, WIDTH
 # %% ../../nbs/synth/07_light.ipynb #c3c12893
 def light_map(frame:Frame,
              )->np.ndarray: # (H/8, W/8, 3) float32
-    "How bright the night is where: headlights and street lamps"
+    "How bright each place of the picture is at night: headlights and street lamps"
     (w,h),rng = frame.camera.size,frame.rng('headlights')
     x,y = np.meshgrid(np.arange(4,w,8), np.arange(4,h,8))
     m = np.full((*x.shape,3), 1., np.float32)*np.array(frame.light.gain, np.float32)

@@ -17,10 +17,10 @@ from .scene import Light, Marking, NEAR, Roadside, Scene, Vehicle, arrow_kinds, 
 @dataclass(frozen=True)
 class SceneRanges:
     "What differs between kinds of roads and cameras; pairs are the least and the most"
-    focal:tuple = (.5,.68)           # focal length in widths of the image
-    horizon:tuple = (.53,.66)        # its row in heights of the image
+    focal:tuple = (.5,.68)           # focal length as a fraction of the image's width
+    horizon:tuple = (.53,.66)        # row of the horizon as a fraction of the image's height
     height:tuple = (1.2,1.6)         # of the camera, metres
-    reach:tuple = (28,60)            # metres to which people label
+    reach:tuple = (28,60)            # labels end this far ahead, metres
     rows:int = 59                    # labels have a point at every height/rows pixels
     radius:tuple = (50,220)          # of a bend in the category `curve`, metres
     lanes:tuple = (.06,.24,.4,.3,0)  # how often a road has 1, 2, 3, 4, 5 lanes
@@ -34,7 +34,7 @@ class SceneRanges:
     barriers:tuple = (.4,.2,.2,.05,.15)  # how often a rail, wall, hedge, noise barrier, fence
     trees:tuple = (1,4)              # metres from the barrier to the first trees
     houses:float = .5                # how often there are some on a side
-    crossings:bool = True            # are there any ahead
+    crossings:bool = True            # whether there are crossings ahead
 
 STREET = SceneRanges()
 HIGHWAY = SceneRanges(focal=(.72,.95), horizon=(.32,.44), height=(1.4,1.7), reach=(60,120), rows=72, radius=(150,400),
@@ -215,7 +215,7 @@ def add_arrows(scene:Scene, # changed
 def add_crossing(scene:Scene, # changed
                  rng,         # NumPy generator
                  s,           # metres ahead where it begins
-                 here=True,   # no lane leads up to it
+                 here=True,   # we stand at it: no lane is painted or labelled
                 ):
     "A junction: the lanes end at a stop line or a zebra crossing"
     left,right = scene.edges
@@ -236,7 +236,9 @@ def add_crossing(scene:Scene, # changed
 # %% ../../nbs/synth/10_sample.ipynb #a0c1e002
 _sides = 16, 8192   # pixels: the least and the most that a side of a frame may have
 
-def check_scene(size, rain):
+def check_scene(size, # width, height in pixels
+                rain, # how often it rains, 0…1
+               ):
     "Refuse sizes and weather that no frame can have, by name"
     if not isinstance(size,(tuple,list,np.ndarray)) or len(size)!=2: raise ValueError(f'size={size}: give width and height in pixels')
     for k,v in zip(('width','height'), size): check_number(f'size: {k}', v, *_sides, whole=True)

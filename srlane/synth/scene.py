@@ -73,8 +73,8 @@ class Light:
     rain:float = 0.           # 0 is dry, 1 a downpour
     noise:float = 3.          # standard deviation in grey values
     blur:float = 0.           # standard deviation in pixels of an image 1640 wide
-    haze:float = .3           # how much of the far distance is lost
-    quality:int = 90          # JPEG
+    haze:float = .3           # how much of the contrast is lost far away, 0…1
+    quality:int = 90          # of the JPEG file, 0…100
 
 # %% ../../nbs/synth/01_scene.ipynb #47ea23c6
 culane_categories = ('normal','crowd','hlight','shadow','noline','arrow','curve','cross','night')
@@ -97,7 +97,7 @@ class Scene:
     verge:tuple = (90,100,70)                   # RGB
     edges:tuple = (-9.,6.)                      # left and right end of the asphalt, metres
     kerbs:tuple = (0.,0.)                       # width of the left and right kerb, metres
-    reach:float = 45.                           # metres to which people label
+    reach:float = 45.                           # labels end this far ahead, metres
     rows:int = 59                               # labels have a point at every height/rows pixels
     bonnet:float = 0.                           # height of our own bonnet as a fraction of the image
     seed:int = 0                                # of textures and noise

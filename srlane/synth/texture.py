@@ -55,7 +55,13 @@ def ground_texture(kind, # 0…3
     return [t] + [cv2.resize(t, (n//a,n//b), interpolation=cv2.INTER_AREA) for a,b in ((2,8),(4,32))]
 
 # %% ../../nbs/synth/02_texture.ipynb #565079a9
-def _trees(rng, w, h, ppm, low=.45, dense=1.):
+def _trees(rng,      # NumPy generator
+           w,        # width of the tile, pixels
+           h,        # its height, pixels
+           ppm,      # pixels per metre
+           low=.45,  # how far down the crowns reach, 1 is the ground
+           dense=1., # how many trees, 1 is one in some four metres
+          )->np.ndarray: # (h, w, 4) uint8
     "A row of trees, RGBA"
     t,mask,tint = np.zeros((h,w,4), np.uint8),np.zeros((h,w), np.float32),np.full((h,w,3), 40, np.float32)
     around = lambda x: [x+o for o in (-w,0,w)]   # the tile goes on where it ends

@@ -6,7 +6,7 @@
 __all__ = ['make_culane', 'make_tusimple']
 
 # %% ../../nbs/synth/11_trees.ipynb #9ecaa285
-import json, os, shutil, subprocess, sys
+import json, os, shutil, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 import cv2, numpy as np
@@ -59,7 +59,7 @@ def culane_name(split, # 'train', 'val', 'test'
     return f'driver_{_splits.index(split)}_synth/{index//100:04d}.MP4/{index%100*30:05d}.jpg'
 
 def _culane_frame(root, split, index, seed, categories, size, rain):
-    "Write one frame and its labels unless they are there; the numbers of its lanes"
+    "Write one frame and its labels unless they are there, and return the numbers of its lanes"
     category = category_of(index, split, seed, categories)
     s = sample_scene(np.random.default_rng([seed,_splits.index(split),index]), category, size, rain=rain)
     path,slots = Path(root)/culane_name(split,index),s.slots
@@ -78,7 +78,7 @@ def tusimple_name(part, # '0313', '0601', '0531', 'test'
     return f'clips/{"0530" if part=="test" else part+"-1" if part=="0313" else part}/{index:05d}/20.jpg'
 
 def _tusimple_frame(root, part, index, seed, categories, size, rain):
-    "Write one frame unless it is there; its label"
+    "Write one frame unless it is there, and return its label"
     split = {'test':'test','0531':'val'}.get(part,'train')
     category = category_of(index, split, seed, categories)
     s = sample_scene(np.random.default_rng([seed,10+list(_h_samples).index(part),index]), category, size, HIGHWAY, rain)
@@ -97,10 +97,11 @@ def _serve():
     for split,index in job['todo']:
         print(json.dumps([split,index,_frames[job['kind']](job['root'], split, index, **job['settings'])]), flush=True)
 
-def _start_worker():
+def _start_worker()->tuple: # the process; the file that its errors go to, since a pipe that nobody reads would fill up and stop it
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
+    errors = tempfile.TemporaryFile()
     return subprocess.Popen([sys.executable,'-c','from srlane.synth.trees import _serve; _serve()'],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=env), errors
 
 def _in_process(kind, root, todo, settings, done):
     "Make the frames here"
@@ -110,20 +111,23 @@ def _in_workers(kind, root, todo, settings, done, n):
     "Share the frames among `n` processes"
     procs = [_start_worker() for _ in range(n)]
     def watch(k):
-        p = procs[k]
+        p,errors = procs[k]
         json.dump(dict(kind=kind, root=str(Path(root).absolute()), todo=todo[k::n], settings=settings), p.stdin); p.stdin.close()
         for line in p.stdout: done(*json.loads(line))
-        err = p.stderr.read()
-        p.stdout.close(); p.stderr.close()
+        p.stdout.close()
         if p.wait():
+            errors.seek(0)
+            err = errors.read().decode('utf-8', 'replace')
             reason = (err.strip() or 'no reason given').splitlines()[-1]
-            raise OSError(f'a worker of the generator failed: {reason}') from RuntimeError(err[-2000:])
+            raise OSError(f'a process that draws synthetic roads failed: {reason}') from RuntimeError(err[-2000:])
     with ThreadPoolExecutor(n) as ex:
         try:
             for f in as_completed([ex.submit(watch,k) for k in range(n)]): f.result()
         except BaseException:   # also when interrupted: leave no worker behind
-            for p in procs: p.kill()
+            for p,_ in procs: p.kill()
             raise
+        finally:
+            for _,errors in procs: errors.close()
 
 # %% ../../nbs/synth/11_trees.ipynb #a0c1e005
 def _check_tree(n_train, n_val, n_test, seed, size, rain, workers):
@@ -153,12 +157,12 @@ def _write_manifest(root, settings, complete):
     write_whole(Path(root)/_manifest, json.dumps(dict(made_by='srlane.synth', settings=settings, complete=complete), indent=1))
 
 def _read_manifest(root)->dict:
-    "What a manifest says; an error if it is none"
+    "What a manifest says; an error if srlane did not write it"
     f = Path(root)/_manifest
     try: manifest = json.loads(f.read_text())
     except ValueError: manifest = None
     if not isinstance(manifest,dict) or not isinstance(manifest.get('settings'),dict):
-        raise ValueError(f'{f} is no JSON of ours; delete {root} or name another folder')
+        raise ValueError(f'{f} was not written by srlane.synth; delete {root} or name another folder')
     return manifest
 
 def _open_tree(root, settings)->bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
 from ..basics import clock, user_path, write_whole
-from ..config import experiment, options_given, save_config
+from ..config import experiment, save_config
 from .history import History, tables_name, validation_row
 from .state import TrainState
 
@@ -275,7 +275,6 @@ def build_recorder(cfg,
     rec = Recorder(cfg.work_dirs, cfg.total_iter, process_rank() if rank is None else rank, loggers)
     if rec.rank == 0:
         with rec.provisional(): save_config(experiment(cfg), rec.work_dir/'config.yaml')
-        if given := options_given(cfg): rec.logger.info(f'options of this run: {" ".join(given)}')     # no file keeps them
     return rec
 
 # %% ../../nbs/training/06_recorder.ipynb #17c72dfc
