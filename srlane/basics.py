@@ -60,7 +60,8 @@ def whole_file(path,             # file to write; links are followed, pipes and 
         return
     target = Path(os.path.realpath(path))
     try: target.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError): raise NotADirectoryError(f'{path}: its folder cannot be made: a file is in the way') from None
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f'{path}: its folder cannot be made: a file is in the way') from None
     part = target.with_name(f'.{target.name[:40]}.{os.getpid()}.{threading.get_native_id()}.tmp')
     try:
         with open(part, mode, **text) as f:
