@@ -882,6 +882,7 @@ def frame_of(e)->str:
 
 def complaints(message:str, named)->list: # of (what, detail)
     "What is wrong with the words of an error"
+    from srlane.basics import one_line
     out = []
     if '\n' in message.strip('\n'): out.append('several lines')
     if re.search(r'[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]', message): out.append('control characters')

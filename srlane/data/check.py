@@ -78,7 +78,7 @@ def _check_categories(root,  # folder of the download
     folder, found, seen, names = Path(root)/'list/test_split', {}, {}, set(names)
     add = lambda kind, f, says, amount=0.: found.setdefault(kind, []).append(Example(str(f), says, amount))
     try: there = sorted(os.listdir(folder))
-    except PermissionError as e: return {'no right to read': [Example(str(folder), denied(folder) or e.strerror)]}
+    except PermissionError as e: return {'permission denied': [Example(str(folder), denied(folder) or e.strerror)]}
     except OSError: return {'no categories': [Example(str(folder), 'no such folder')]}
     files = [folder/o for o in there if Path(o).match('test*_*.txt')]
     if not files:
@@ -86,7 +86,7 @@ def _check_categories(root,  # folder of the download
         return {'no categories': [Example(str(folder), says)]}
     for f in files:
         try: lines, odd = inspect_list(f, root)
-        except PermissionError as e: add('no right to read', f, denied(f) or e.strerror); continue
+        except PermissionError as e: add('permission denied', f, denied(f) or e.strerror); continue
         except (OSError, ValueError) as e:
             add('list unreadable', f, getattr(e, 'strerror', None) or str(e).removeprefix(f'{f}: '))
             continue
@@ -127,7 +127,8 @@ def check_dataset(cfg, # configuration
         try: opened[name] = open_split(c.type, c.data_root, c.split, geometry, cfg.max_lanes)
         except (ValueError, OSError) as e:
             root = user_path(c.data_root)
-            why = denied(root) or denied(root/'list')            # what may not be looked at seems not to be there
-            closed.append(Finding('no right to read' if why else 'split unreadable', name, [Example(c.data_root, why or str(e))]))
+            why = denied(root) or denied(root/'list')            # without permission it only seems not to be there
+            example = Example(c.data_root, why or str(e).removeprefix(f'{root}: '))
+            closed.append(Finding('permission denied' if why else 'split unreadable', name, [example]))
     check = check_datasets(opened, decode, workers, progress)
     return DataCheck(check.splits, check.between + closed, cfg.skip_bad)

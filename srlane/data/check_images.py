@@ -101,7 +101,7 @@ def probe(path,         # image file
             with decoder_says() as said: img = read_image(path)
             if said: raise ValueError(f'{path}: {said[0]}')
     except FileNotFoundError: return Photo(problem=('image missing', f'{path} does not exist'))
-    except PermissionError as e: return Photo(problem=('no right to read', denied(path) or e.strerror))
+    except PermissionError as e: return Photo(problem=('permission denied', denied(path) or e.strerror))
     except (OSError, ValueError, cv2.error) as e: return Photo(problem=('image unreadable', ' '.join(str(e).split())))
     how, pixels = _exif_orientation(head), _odd_pixels(head)
     odd = (('turned by EXIF', f'orientation {how}'),)*(how > 1) + (('other pixels', pixels),)*bool(pixels)

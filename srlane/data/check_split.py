@@ -10,9 +10,8 @@ import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
-from ..basics import core_count, process_count, user_path, within
+from ..basics import core_count, map_groups, process_count, user_path, within
 from ..lane import ImageGeometry, label_points
-from ..basics import map_groups
 from .check_images import Photo, probe
 from .check_lanes import check_lanes
 from .culane import CULANE_LISTS, inspect_culane, inspect_list
@@ -27,7 +26,7 @@ def read_label(entry:Entry)->tuple: # lanes, (n, 2) pixels each; where each one 
     return (inspect_culane if isinstance(entry.label, str) else inspect_tusimple)(entry.label, entry.where)
 
 # %% ../../nbs/data/13_check_split.ipynb #a0c1e051
-_unread = 'label missing', 'label unreadable', 'label malformed', 'byte-order mark', 'no right to read'
+_unread = 'label missing', 'label unreadable', 'label malformed', 'byte-order mark', 'permission denied'
 
 class _Checked(NamedTuple):
     "What was found at one image"
@@ -101,12 +100,12 @@ def _of_entries(entries, found):
         if first.setdefault(e.name, e) is not e: yield 'listed twice', Example(e.where, f'{e.name}, first at {first[e.name].where}', 0., e)
         elif isinstance(e.label, str) and owner.setdefault(e.label, e) is not e:
             yield 'label shared', Example(e.where, f'{e.name} and {owner[e.label].name} have the label {e.label}', 0., e)
-    seen = {os.path.dirname(e.entry.image) for e in found.get('no right to read', []) if e.entry}
+    seen = {os.path.dirname(e.entry.image) for e in found.get('permission denied', []) if e.entry}
     for d in sorted({os.path.dirname(e.image) for e in entries} - seen):
-        if os.path.isdir(d) and (why := denied(d)): yield 'no right to read', Example(d, why)
+        if os.path.isdir(d) and (why := denied(d)): yield 'permission denied', Example(d, why)
 
 def _hint(root, example):
-    "Where a missing image is instead: lists of other people begin with their folders"
+    "The example, with where the missing image is instead: lists of other people begin with their folders"
     parts = example.entry.name.split('/')
     there = next((k for k in range(1, len(parts)) if os.path.isfile(os.path.join(root, *parts[k:]))), None)
     if there is None: return example

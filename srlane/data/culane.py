@@ -27,7 +27,7 @@ def culane_list(root, split:str)->str: # path
     names = ' nor '.join(CULANE_LISTS[split])
     raise DataError(f"{root}/list: neither {names} is there; is data_root the folder that holds CULane's list folder?")
 
-def list_lines(path)->list: # of str, or None for a line that is no text
+def list_lines(path)->list: # of str, or None for a line that is not text
     "Lines of a text file in UTF-8, or in UTF-16 as PowerShell writes it"
     data = read_or(b'', path, lambda p: Path(p).read_bytes())
     if data.startswith((b'\xff\xfe', b'\xfe\xff')): return data.decode('utf-16', errors='replace').splitlines()
@@ -74,7 +74,7 @@ def culane_text(lanes, # of (n, 2) as from `culane_rounded`
     return '\n'.join(' '.join(f'{x:.5f} {y:.5f}' for x, y in p.tolist()) for p in lanes)
 
 # %% ../../nbs/data/04_culane.ipynb #ea04b2ed
-_numeric, _label_bytes = re.compile(r'[0-9.eE+-]+'), 10_000_000   # more is no label of one image
+_numeric, _label_bytes = re.compile(r'[0-9.eE+-]+'), 10_000_000   # a label of one image is never larger
 _marks = {b'\xef\xbb\xbf': 'UTF-8', b'\xff\xfe': 'UTF-16', b'\xfe\xff': 'UTF-16'}
 
 def _byte_order_mark(data:bytes)->str: # the encoding that an editor has put there, or None
@@ -97,7 +97,7 @@ def inspect_culane(label, # path
     try:
         with open_file(label) as f: data = f.read(_label_bytes + 1)
     except FileNotFoundError: return bad('label missing', f'{label} does not exist', where)
-    except PermissionError as e: return bad('no right to read', denied(label) or e.strerror)
+    except PermissionError as e: return bad('permission denied', denied(label) or e.strerror)
     except (OSError, ValueError) as e: return bad('label unreadable', getattr(e, 'strerror', None) or str(e))
     if len(data) > _label_bytes: return bad('label malformed', f'more than {_label_bytes/1e6:.0f} MB')
     try: text = data.decode('ascii')
@@ -114,7 +114,7 @@ def inspect_culane(label, # path
     return lanes, wheres, odd
 
 # %% ../../nbs/data/04_culane.ipynb #a0c1e043
-_list_bytes = 100_000_000   # more is no list of images
+_list_bytes = 100_000_000   # a list of images is never larger
 
 class _ListLine(NamedTuple):
     "An image that a list names"
@@ -133,17 +133,17 @@ def inspect_list(path,   # of a list
                 )->tuple: # list of `_ListLine`; list of (kind, words, where)
     "A list as it is written, and its faults"
     with open_file(path) as f: data = f.read(_list_bytes + 1)
-    if len(data) > _list_bytes: raise ValueError(f'{path}: more than {_list_bytes/1e6:.0f} MB, so it is no list of images')
+    if len(data) > _list_bytes: raise ValueError(f'{path}: more than {_list_bytes/1e6:.0f} MB, too large for a list of images')
     lines, odd, mark = [], [], _byte_order_mark(data)
     if mark: odd.append(('byte-order mark', f'the list begins with that of {mark}', f'{path}:1'))
     if mark == 'UTF-16': data = data.decode('utf-16', 'replace').encode('utf-8', 'replace')
-    elif b'\0' in data: raise ValueError(f'{path}: holds zero bytes, so it is no text')
+    elif b'\0' in data: raise ValueError(f'{path}: holds zero bytes, so it is not a text file')
     for i, raw in enumerate(data.splitlines(), 1):
         where = f'{path}:{i}'
         try: line = raw.removeprefix(b'\xef\xbb\xbf').decode().strip()
         except UnicodeDecodeError as e:
             gbk = raw.decode('gbk', 'replace')[:80]
-            odd.append(('list encoding', f'byte {raw[e.start]:#04x} is no UTF-8; as GBK the line says {gbk!r}', where))
+            odd.append(('list encoding', f'byte {raw[e.start]:#04x} is not UTF-8; read as GBK the line says {gbk!r}', where))
             continue
         if not (name := image_name(line, root)): continue
         try: clean = within(root, name)[len(os.fspath(root).rstrip('/')) + 1:]

@@ -71,7 +71,7 @@ def entry(self:LaneDataset,
     try:
         image = within(self.root, name)
         os.fsencode(image)
-    except UnicodeEncodeError: self.bad.append(('image missing', f"{where}: {name[:60]!a} is no name that a file can have"))
+    except UnicodeEncodeError: self.bad.append(('image missing', f"{where}: {name[:60]!a} is not a name that a file can have"))
     except ValueError as e:
         kind = 'leads out of data_root' if 'leads out' in str(e) else 'image missing'
         self.bad.append((kind, f"{where}: {str(e)[:300]}"))

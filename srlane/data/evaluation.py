@@ -80,11 +80,13 @@ def write_predictions(dataset:LaneDataset,
 
 # %% ../../nbs/data/09_evaluation.ipynb #99ded42c
 def _culane(dataset, rounded, names):
+    "CULane's score of lanes in pixels, in total and for each category of the test split"
     sizes = [dataset.size(i) for i in rounded]
     labels = [dataset.annotations[i] for i in rounded]
     return culane_score(list(rounded.values()), labels, dataset.categories(names), names, sizes if len(set(sizes)) > 1 else sizes[0])
 
 def _tusimple(dataset, rounded, names):
+    "TuSimple's score of xs in pixels at the rows of the labels"
     labels = [dataset.annotations[i] for i in rounded]
     return tusimple_score(list(rounded.values()), [o.lanes for o in labels], [o.h_samples for o in labels], names=names)
 

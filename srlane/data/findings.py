@@ -20,7 +20,7 @@ _errors = {
     'empty split': 'the list names no image',
     'nothing to train on': 'no lane is left that the network could learn: see what is said of the lanes below',
     'nothing to score': 'no lane is left that a score could count: see what is said of the images and labels below',
-    'no right to read': 'nothing is damaged: give this user the right that is missing (chmod, chown), or have the owner do so',
+    'permission denied': 'nothing is damaged: grant this user the missing permission (chmod, chown), or have the owner do so',
     'leads out of data_root': 'names are relative to data_root and stay inside it: move the image there, or link its folder',
     'list unreadable': 'a list cannot be read: unpack the archive again',
     'list encoding': 'a name that is not UTF-8 finds no file: save the list as UTF-8',
@@ -100,7 +100,7 @@ class Finding:
     kind:str     # a key of `KINDS`
     split:str    # train, val, test, or two of them
     examples:list = field(default_factory=list) # of `Example`, the worst first
-    skip_bad:bool = False # training leaves out what it cannot read, so that is no error
+    skip_bad:bool = False # training leaves out what it cannot read, so that is not an error
 
     @property
     def severity(self): return 'warning' if self.skip_bad and 'skip_bad' in self.advice else KINDS[self.kind][0]
@@ -147,7 +147,7 @@ class DataCheck:
 
     def __getitem__(self, kind:str)->list: # of `Example`
         "All places of a kind"
-        if kind not in KINDS: raise KeyError(f'{kind!r} is no kind of finding; there are {", ".join(KINDS)}')
+        if kind not in KINDS: raise KeyError(f'{kind!r} is not a kind of finding; there are {", ".join(KINDS)}')
         return [e for f in self.findings if f.kind == kind for e in f.examples]
 
 # %% ../../nbs/data/10_findings.ipynb #a3e4dea8

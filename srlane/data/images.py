@@ -78,10 +78,10 @@ def affine_matrix(size, # (w, h) of the image, pixels
 
 # %% ../../nbs/data/00_images.ipynb #45c870d5
 def network_image(img, # (h, w, 3) uint8 BGR, whole original image as `read_image` gives it
-           geometry:ImageGeometry, # of this image
-           matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
-           reduced:bool=False, # `img` was decoded at half its size
-          ): # (img_h, img_w, 3) uint8 RGB
+                  geometry:ImageGeometry, # of this image
+                  matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
+                  reduced:bool=False, # `img` was decoded at half its size
+                 ): # (img_h, img_w, 3) uint8 RGB
     "Crop, resize and warp in one step"
     shrink, size = 2 if reduced else 1, geometry.img_size
     cut = geometry.cut_height//shrink

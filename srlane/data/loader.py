@@ -39,7 +39,7 @@ class EpochSampler(Sampler):
              epoch:int,   # from 0
              start:int=0, # images of the epoch, over all devices, that were seen before
             ):
-        "Go to a place of the training"
+        "Go to an epoch, and to a position in it"
         self.epoch, self.start = epoch, start
 
     def indices(self): # (m,) of this device, in order

@@ -106,7 +106,9 @@ class AddToHueAndSaturation:
         return cv2.cvtColor(cv2.merge([h, s, value]), cv2.COLOR_HSV2RGB_FULL)
 
 # %% ../../nbs/data/02_transforms.ipynb #7720acb5
-def _odd(rng, k): return int(rng.integers(k[0], k[1] + 1)) | 1   # an odd kernel size
+def _odd(rng, k):
+    "A random kernel size from k[0] … k[1]; an even one becomes the next odd one"
+    return int(rng.integers(k[0], k[1] + 1)) | 1
 
 class MotionBlur:
     "Blur along a line of random direction"
@@ -243,7 +245,7 @@ def _check(what, given, valid, where):
 def _probability(p, where):
     "`p`, or an error"
     if isinstance(p, Real) and not isinstance(p, bool) and 0 <= p <= 1: return p
-    raise ValueError(f"{where}: p={p!r} is no probability within 0 … 1")
+    raise ValueError(f"{where}: p={p!r} is not a probability: give a number from 0 to 1")
 
 # %% ../../nbs/data/02_transforms.ipynb #7e14559c
 def _build(entry, where, size):

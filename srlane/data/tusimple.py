@@ -43,7 +43,7 @@ def parse_tusimple(line, # one line of a label file, or the object that it holds
     except (ValueError, RecursionError) as e: raise DataError(f"{where}: not JSON ({e}); a label file has one object a line") from None
     if fault := tusimple_fault(d): raise DataError(f"{where}: {fault}")
     far = max((x for values in (d['h_samples'], *d['lanes']) for x in values), key=abs, default=0)
-    if abs(far) >= 1e6: raise DataError(f"{where}: {far:g} is no coordinate of an image")
+    if abs(far) >= 1e6: raise DataError(f"{where}: {far:g} is not a coordinate of an image")
     xs = [x for lane in d['lanes'] for x in lane if x >= 0]
     if xs and max(xs) <= 1.5 and any(0 < x < 1 for x in xs):
         raise DataError(f"{where}: coordinates between 0 and 1; multiply by the image's size: labels are in pixels")

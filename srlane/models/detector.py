@@ -119,7 +119,7 @@ def build_net(cfg # as from `load_config`
     backbone = ResNetWrapper(
         resnet=b.resnet, in_channels=tuple(b.in_channels), stem_channels=b.stem_channels, out_conv=b.out_conv,
         replace_stride_with_dilation=tuple(b.replace_stride_with_dilation),
-        pretrained=b.pretrained and not cfg.get('load_from'))   # those weights come from there
+        pretrained=b.pretrained and not cfg.get('load_from'))   # which brings the weights itself
     _check_agreement(cfg, geometry, backbone)
     rpn_head = LocalAngleHead(
         num_points=s.num_points, in_channel=s.in_channel, angle_map_size=tuple(cfg.angle_map_size),
@@ -130,6 +130,7 @@ def build_net(cfg # as from `load_config`
         geometry=geometry, refine_layers=r.refine_layers, fc_hidden_dim=r.fc_hidden_dim, prior_feat_channels=r.prior_feat_channels,
         sample_points=r.sample_points, num_groups=r.num_groups, n_levels=cfg.n_fpn, z_mean=list(cfg.z_mean), z_std=list(cfg.z_std),
         max_lanes=cfg.max_lanes, conf_threshold=test.conf_threshold, nms_thres=test.nms_thres, n_candidates=lane_candidates(cfg))
-    neck = ChannelMapper(in_channels=list(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)    # the last to draw weights
+    # the neck last: the order decides which random weights a seed gives to each part
+    neck = ChannelMapper(in_channels=list(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)
     weights = {k:cfg.get(f'{k}_weight', 1.) for k in ('cls_loss', 'l1_loss', 'iou_loss', 'angle_loss', 'attn_loss', 'seg_loss')}
     return TwoStageDetector(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, loss_weights=weights)

@@ -24,7 +24,7 @@ def to_pixel_rows(rows:Tensor,  # (..., 4+P) as the network gives them: start an
 def _with_ends(w): return torch.cat([w[..., :1], w, w[..., -1:]], -1)
 
 def half_widths(xs:Tensor,           # (..., P) xs in pixels
-                radius:float,        # half the stripe in pixels, measured across the lane
+                radius:float,        # half the stripe in pixels, for an upright lane
                 strip_height:float,  # distance of two rows in pixels
                )->Tensor:            # (..., P) half the stripe in pixels along the row; no gradient
     "Half the width, along each row, of a stripe around a lane"
@@ -111,7 +111,7 @@ def segment_labels(pred:Tensor,    # (B, N, P) xs of the proposals
                    target:Tensor,  # (B, T, P) xs of the targets in the same unit; outside [0, width) the row is absent
                    width:float,    # image width in that unit
                    groups:int,     # stretches G, the first at the top of the image
-                  )->tuple[Tensor, Tensor]: # (B, T, G) int64, the closest proposal; (B, T, G) bool, whether the target is there at all
+                  )->tuple[Tensor, Tensor]: # (B, T, G) int64, the closest proposal; (B, T, G) bool, whether the target has a row there
     "Which proposal lies closest to each target, stretch by stretch"
     if pred.shape[-1] % groups:
         raise ValueError(f"{pred.shape[-1]} rows cannot be cut into {groups} equal segments: make num_points a multiple of num_groups")

@@ -110,6 +110,7 @@ def mix(self:RefineHead)->Tensor: # (K,n_levels)
 
 @patch
 def train(self:RefineHead, mode:bool=True):
+    "Change the mode as any module does, and forget the kept level weights"
     self._mix = None
     return nn.Module.train(self, mode)
 
@@ -154,7 +155,7 @@ def forward(self:RefineHead,
         logits = self.cls_layers(cls.to(proposals.dtype)) if classify else proposals[...,ROW.logits]
         return torch.cat([logits, moved], -1), f, attn
 
-# %% ../../nbs/models/06_refine.ipynb #d6ae175e
+# %% ../../nbs/models/06_refine.ipynb #d6ae175a
 def _one_each(values, n, name):
     "`n` values from a number, a list of one or a list of `n`"
     values = [values] if isinstance(values, (int, float)) else list(values)
@@ -162,6 +163,7 @@ def _one_each(values, n, name):
     if len(values) not in (1, n): raise ValueError(f'{name} has {len(values)} entries for {n} refinement stages: give one for all, or {n}')
     return values*n if len(values) == 1 else values
 
+# %% ../../nbs/models/06_refine.ipynb #d6ae175e
 class CascadeRefineHead(nn.Module):
     "Refinement stages, their losses, and the way from predictions to lanes"
     buffer_settings = dict(prior_ys=('num_points', 0))

@@ -15,8 +15,8 @@ from ..basics import did_you_mean, user_path
 
 # %% ../../nbs/models/00_resnet.ipynb #dd78902a
 def check_counts(least:int=1, # smallest that is allowed
-                 **given):    # name in the message=number
-    "Refuse what is no whole number, or too small"
+                 **given):    # the numbers, each under the name that the message gives it
+    "Refuse what is not a whole number, or too small"
     for k,v in given.items():
         if isinstance(v, bool) or not isinstance(v, Integral) or v < least:
             raise ValueError(f'{k} is {v!r}: it must be a whole number, {least} or more')
@@ -26,7 +26,7 @@ def conv3x3(c_in:int,       # channels in
             c_out:int,      # channels out
             stride:int=1,   # 2 halves the size
             groups:int=1,   # channels are split into so many independent groups
-            dilation:int=1, # pixels between the taps
+            dilation:int=1, # pixels from tap to tap
            )->nn.Conv2d:    # (B,c_in,h,w) -> (B,c_out,h/stride,w/stride)
     "A 3×3 convolution that keeps the size at stride 1"
     return nn.Conv2d(c_in, c_out, 3, stride, padding=dilation, dilation=dilation, groups=groups, bias=False)
@@ -89,7 +89,7 @@ def forward(self:Bottleneck, x:Tensor)->Tensor:
 
 # %% ../../nbs/models/00_resnet.ipynb #4a875cd2
 def _stage(block, n, c_in, width, stride, first_dilation, dilation, groups, base_width):
-    "`n` blocks in a row"
+    "`n` blocks in a row, (B,c_in,h,w) -> (B,width*expansion,h/stride,w/stride); the first has the stride and a dilation of its own"
     c_out, kw = width*block.expansion, dict(groups=groups, base_width=base_width)
     down = None
     if stride != 1 or c_in != c_out: down = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
@@ -204,10 +204,11 @@ def download_imagenet(resnet:str)->dict: # of tensors
     "torchvision's weights of `resnet`, from torch.hub's cache or the network"
     url = f'https://download.pytorch.org/models/{imagenet_files[resnet]}'
     cache = os.path.join(torch.hub.get_dir(), 'checkpoints')
-    kept = os.path.isfile(os.path.join(cache, imagenet_files[resnet]))
+    file = os.path.join(cache, imagenet_files[resnet])
+    cached = os.path.isfile(file)
     try: return torch.hub.load_state_dict_from_url(url, map_location='cpu', weights_only=True, check_hash=True)
     except Exception as e:
-        if kept: raise OSError(f'{os.path.join(cache, imagenet_files[resnet])} is damaged: delete it, and it is downloaded again') from None
+        if cached: raise OSError(f'{file} is damaged: delete it, and it is downloaded again') from None
         raise OSError(f'the ImageNet weights of {resnet} could not be downloaded from {url} ({" ".join(str(e).split())[:200]}). '
                       f'Without a network give a local copy of that file: backbone.pretrained=PATH/{imagenet_files[resnet]} '
                       f'(or put it into {cache}); backbone.pretrained=false starts from random weights') from e

@@ -51,7 +51,7 @@ def at_least_float32(x:Tensor)->Tensor:
 # %% ../../nbs/models/05_sketch.ipynb #76a691b2
 class LocalAngleHead(nn.Module):
     "Estimates local angles and draws proposals from them (Sketch and Refine, §3.2)"
-    # which dimensions of a buffer a setting decides
+    # for the message when a checkpoint does not fit: which setting decides which dimensions of a buffer
     buffer_settings = dict(prior_ys=('num_points', 0), grid=('angle_map_size', slice(2, 4)))
     training_only = 'seg_conv', 'seg_criterion'
     def __init__(self,
@@ -111,6 +111,12 @@ def forward(self:LocalAngleHead,
         maps['seg'] = [at_least_float32(conv(p)) for conv,p in zip(reversed(self.seg_conv), pyramid)]
     return self.proposals(maps['angle'][-1]), maps
 
+# %% ../../nbs/models/05_sketch.ipynb #9cc7c7b5
+@patch(as_prop=True)
+def _background(self:LocalAngleHead): # scalar
+    "The weight of class 0 in the segmentation loss"
+    return self.seg_criterion['criterion'].weight[0]
+
 # %% ../../nbs/models/05_sketch.ipynb #e2afec69
 def _given(gt_seg):
     if gt_seg is None:
@@ -140,7 +146,3 @@ def totals(self:LocalAngleHead, gt_angle:list, gt_seg:list=None)->dict: # lists 
     if self.seg_conv is not None:
         out['seg'] = [seg_weights(t, self.seg_conv[0].weight.dtype, self._background).sum() for t in _given(gt_seg)]
     return out
-
-# %% ../../nbs/models/05_sketch.ipynb #9cc7c7b5
-@patch(as_prop=True)
-def _background(self:LocalAngleHead): return self.seg_criterion['criterion'].weight[0]
