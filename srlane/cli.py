@@ -11,20 +11,24 @@ from . import __version__
 from .basics import one_line, process_count
 
 # %% ../nbs/60_cli.ipynb #0b783192
-def _whole(low, high):
-    "Reads a whole number within bounds"
+def _whole(low,  # least
+           high, # greatest
+          ):     # function of a text
+    "A reader of whole numbers within bounds"
     def read(text):
         if re.fullmatch(r'[+-]?[0-9]{1,18}', text) and low <= int(text) <= high: return int(text)
-        raise argparse.ArgumentTypeError(f'{text}: a whole number from {low} to {high} is needed')
+        raise argparse.ArgumentTypeError(f'{text}: give a whole number from {low} to {high}')
     return read
 
 def _threshold(text):
+    "A number from 0 to below 1"
     try:
         if 0 <= float(text) < 1: return float(text)
     except ValueError: pass
-    raise argparse.ArgumentTypeError(f'{text}: a number from 0 to below 1 is needed')
+    raise argparse.ArgumentTypeError(f'{text}: give a number from 0 to below 1')
 
 def _path(text):
+    "A path with `~` expanded"
     if not text or '\0' in text: raise argparse.ArgumentTypeError(f'{text!r} names no file')
     return os.path.expanduser(text)
 
@@ -35,7 +39,7 @@ def command(name:str,      # as it is typed
             help:str,      # one line
             *options,      # functions that add options to its parser
            ):
-    "Make a function a command of `srlane`"
+    "A decorator that makes a function a command of `srlane`"
     def register(f):
         _commands[name] = f, options, help
         return f
@@ -48,11 +52,11 @@ def _one_line(e):
     return one_line(text or type(e).__name__)
 
 class _Parser(argparse.ArgumentParser):
-    "Complains in one line"
+    "A parser whose errors are one line"
     def error(self, message): self.exit(2, f'srlane: error: {_one_line(message)} ({self.prog} --help says more)\n')
 
 class _Format(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    "Keeps the line breaks, shows the defaults"
+    "Help that keeps line breaks and shows defaults"
     def _get_help_string(self, action): return super()._get_help_string(action) if action.default else action.help
 
 # %% ../nbs/60_cli.ipynb #2c830a33
@@ -77,8 +81,9 @@ def build_parser()->argparse.ArgumentParser:
     return parser
 
 # %% ../nbs/60_cli.ipynb #52141671
-def parse(argv=None)->argparse.Namespace:
-    "Arguments of `srlane`; `overrides` are the key=values wherever they stood"
+def parse(argv=None, # words of the command line; None: those of this process
+         )->argparse.Namespace:
+    "The arguments of `srlane`; `overrides` has every key=value, wherever it stood"
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if getattr(args, 'gpus', None):
@@ -91,6 +96,7 @@ def parse(argv=None)->argparse.Namespace:
 
 # %% ../nbs/60_cli.ipynb #00d84aa9
 def _memory_is_short(e):
+    "Whether an error says that there is too little memory"
     return isinstance(e, MemoryError) or type(e).__name__ == 'OutOfMemoryError' or "can't allocate memory" in str(e)
 
 def _nobody_reads():
@@ -105,8 +111,9 @@ def _nobody_reads():
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())          # what is left in the buffer goes nowhere
     return True
 
-def main(argv=None)->int: # exit code
-    "Run the command"
+def main(argv=None, # words of the command line; None: those of this process
+        )->int:     # exit code
+    "Run a command"
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure') and stream.errors == 'strict': stream.reconfigure(errors='replace')
     say = lambda text: print(f'srlane: {text}', file=sys.stderr)
@@ -136,7 +143,7 @@ def main(argv=None)->int: # exit code
 _seed = _whole(0, 2**32 - 1)
 
 def _road_options(train, val, test, least):
-    "How many roads to make"
+    "Options for how many roads to make"
     def add(p):
         for k, n in dict(train=train, val=val, test=test).items():
             p.add_argument(f'--{k}', type=_whole(least, 10**6), default=n, metavar='N', help=f'roads of the {k} split')
@@ -144,18 +151,18 @@ def _road_options(train, val, test, least):
 
 def _synth_options(p):
     p.add_argument('layout', choices=['culane', 'tusimple'], help='layout of the folders and format of the labels')
-    p.add_argument('root', type=_path, help='folder to write; files in it that srlane has not made are left alone')
-    p.add_argument('--categories', nargs='+', metavar='NAME', help='only these of CULane\'s categories')
-    p.add_argument('--seed', type=_seed, default=0, metavar='N', help='another seed gives other roads (default: 0)')
-    p.add_argument('--workers', type=_whole(0, 1024), metavar='N', help='processes (one per core where not given)')
+    p.add_argument('root', type=_path, metavar='ROOT', help='folder to write; files in it that srlane has not made are left alone')
+    p.add_argument('--categories', nargs='+', metavar='NAME', help='only roads of these CULane categories')
+    p.add_argument('--seed', type=_seed, default=0, metavar='N', help='seed of the roads (default: 0)')
+    p.add_argument('--workers', type=_whole(0, 1024), metavar='N', help='worker processes (default: one per core)')
 
 # %% ../nbs/60_cli.ipynb #f34c77b9
 @command('synth', 'make a data set of synthetic roads', _synth_options, _road_options(1600, 128, 128, 0))
 def synth(args):
     from srlane.synth import make_culane, make_tusimple
     n, make = args.train + args.val + args.test, dict(culane=make_culane, tusimple=make_tusimple)[args.layout]
-    if not n: raise ValueError('--train 0 --val 0 --test 0: no road at all')
-    if args.categories and args.layout == 'tusimple': raise ValueError('--categories: TuSimple has none; leave it out')
+    if not n: raise ValueError('--train 0 --val 0 --test 0: no roads to make')
+    if args.categories and args.layout == 'tusimple': raise ValueError('--categories: TuSimple has no categories; leave it out')
     extra = dict(categories=args.categories) if args.categories else {}
     workers = args.workers if args.workers is None else process_count(args.workers, n)
     make(args.root, args.train, args.val, args.test, seed=args.seed, workers=workers, **extra)
@@ -163,17 +170,17 @@ def synth(args):
 
 # %% ../nbs/60_cli.ipynb #987fb824
 def _run_options(p):
-    "What all commands with a configuration share"
+    "Options of all commands that read a configuration"
     p.add_argument('overrides', nargs='*', metavar='key=value',
                    help='settings that override the configuration, e.g. optimizer.lr=1e-3 total_iter=1000; resume_from=auto resumes '
-                        'from the newest checkpoint in work_dirs, resume_from=FOLDER from that of one run')
-    p.add_argument('--load_from', type=_path, metavar='FILE', help='weights to start from')
+                        'from the newest checkpoint in work_dirs, resume_from=FOLDER from the newest one of that run')
+    p.add_argument('--load_from', type=_path, metavar='FILE', help='weights to start from, or to validate')
     p.add_argument('--view', action='store_true', help='save pictures of the predicted lanes at each validation')
     p.add_argument('--work_dirs', type=_path, metavar='DIR', help='folder in which each run makes its own '
-                   '(where not given: the configuration\'s)')
-    p.add_argument('--gpus', nargs='+', metavar='I', help='indices of the devices, or auto (where not given: the configuration\'s)')
+                   '(default: the configuration\'s)')
+    p.add_argument('--gpus', nargs='+', metavar='I', help='indices of the devices, or auto (default: the configuration\'s)')
     p.add_argument('--seed', type=_seed, metavar='N',
-                   help='seed of weights, order and augmentation (where not given: the configuration\'s)')
+                   help='seed of initial weights, order of images and augmentation (default: the configuration\'s)')
 
 def _config_option(p):
     p.add_argument('config', type=_path, metavar='CONFIG',
@@ -181,7 +188,7 @@ def _config_option(p):
 
 # %% ../nbs/60_cli.ipynb #f2f73d9c
 def _config(args):
-    "The configuration that the arguments describe"
+    "The configuration that parsed arguments describe"
     from srlane.config import load_config
     flags = {k: getattr(args, k) for k in ('load_from', 'view', 'work_dirs', 'gpus', 'seed')}
     flags = {k: v for k, v in flags.items() if v is not None and v is not False}
@@ -201,7 +208,7 @@ def _check_options(p):
 
 # %% ../nbs/60_cli.ipynb #2c818d06
 @command('check', 'check a data set before training on it', _config_option, _check_options, _run_options)
-def check(args): # missing files, malformed labels, lanes that the network cannot represent
+def check(args):
     from srlane.look.report import report_check
     from srlane.metrics.score import assert_writable
     if args.report: assert_writable(args.report)
@@ -225,8 +232,8 @@ def _split_option(p): p.add_argument('--split', choices=['val', 'test'], default
 def validate(args):
     from srlane.runner import Runner
     cfg = _config(args)
-    cfg.resume_from = None          # as the config.yaml of a resumed run has it
-    if not cfg.load_from: raise ValueError('validate needs weights: give --load_from FILE')
+    cfg.resume_from = None          # there is nothing to resume: the weights come from --load_from
+    if not cfg.load_from: raise ValueError('no weights to validate: give --load_from FILE')
     runner = Runner(cfg)
     runner.validate(args.split)
     runner.close()
@@ -234,18 +241,20 @@ def validate(args):
 # %% ../nbs/60_cli.ipynb #a1f41f6c
 def demo_roads(cfg,  # of the demo; `data_root` is where the roads are, or will be
                full=False, # with night, rain and glare, in a folder of their own
-               n_train=2000, n_val=128, n_test=128):
-    "The synthetic roads of the demo"
+               n_train=2000, n_val=128, n_test=128, # roads of each split
+              ):
+    "Make the synthetic roads of the demo; with `full`, `cfg.data_root` is changed"
     from srlane.synth import RAIN, day_categories, make_culane
     if full: cfg.data_root = f'{cfg.data_root}-full'
     mix = dict(categories=None, rain=RAIN) if full else dict(categories=[*day_categories], rain=0.)
     make_culane(cfg.data_root, n_train, n_val, n_test, size=(cfg.ori_img_w, cfg.ori_img_h), **mix)
 
-def _full_option(p): p.add_argument('--full', action='store_true', help='with night, rain and glare')
+def _full_option(p): p.add_argument('--full', action='store_true', help='add night, rain and glare')
 
 # %% ../nbs/60_cli.ipynb #41ef07ce
-@command('demo', 'from nothing to a trained network, on synthetic roads', _road_options(2000, 128, 128, 1), _full_option, _run_options)
-def demo(args): # make roads, train the small network of the preset `demo`, validate it on the test roads, draw what it finds
+@command('demo', 'make synthetic roads, train a small network on them, validate it',
+         _road_options(2000, 128, 128, 1), _full_option, _run_options)
+def demo(args):
     from srlane.runner import Runner
     args.config = 'demo'
     cfg = _config(args)
@@ -266,7 +275,7 @@ def _output_options(p):
     p.add_argument('--csv', type=_path, metavar='FILE', help='write one line per image to this file; - is standard output')
 
 def _outputs(args):
-    "The files that will be written; an error where one cannot be"
+    "The files that will be written; an error if one cannot be, or is also read"
     from srlane.metrics.score import assert_writable
     outputs = [o for o in (args.json, args.csv) if o]
     if len({*outputs}) < len(outputs): raise ValueError(f'--json and --csv both name {args.json}')
@@ -274,26 +283,27 @@ def _outputs(args):
     return outputs
 
 def _give(score, args, outputs):
-    "Print a score and write it where asked"
+    "Print a score, and write it to the files asked for"
     print(score, file=sys.stderr if '-' in outputs else sys.stdout)
     if args.json: score.to_json(args.json)
     if args.csv: score.to_csv(args.csv)
 
 # %% ../nbs/60_cli.ipynb #75c4b31f
 def _culane_options(p):
-    p.add_argument('predictions', type=_path, metavar='PRED_DIR', help='folder of .lines.txt files')
-    p.add_argument('labels', type=_path, metavar='DATA_ROOT', nargs=1, help='folder of the download')
+    p.add_argument('predictions', type=_path, metavar='PRED_DIR',
+                   help='folder of predicted .lines.txt files, or a .json file of {image name: lanes}')
+    p.add_argument('labels', type=_path, metavar='DATA_ROOT', nargs=1, help='folder of the CULane download')
     p.add_argument('--list', type=_path, metavar='FILE',
-                   help='file of image names (where not given: the nine categories of the test split)')
-    p.add_argument('--iou', type=_threshold, nargs='+', metavar='T', help='thresholds (where not given: 0.5)')
-    p.add_argument('--mean', action='store_true', help='mF1 over 0.50, 0.55 … 0.95')
-    p.add_argument('--strict', action='store_true', help='make anything odd in a file an error')
+                   help='file of image names (default: the nine categories of the test split)')
+    p.add_argument('--iou', type=_threshold, nargs='+', metavar='T', help='IoU thresholds (default: 0.5)')
+    p.add_argument('--mean', action='store_true', help='F1 at the IoU thresholds 0.50, 0.55 … 0.95, and its mean (mF1)')
+    p.add_argument('--strict', action='store_true', help='make anything odd in a file, and any missing file, an error')
     p.add_argument('--size', type=_whole(1, 30000), nargs=2, metavar=('W', 'H'), help='width and height of all images in pixels '
-                   '(where not given: each image\'s own if it lies in DATA_ROOT, else 1640 590)')
-    p.add_argument('--lane_width', type=_whole(2, 1000), default=30, metavar='N', help='width of the stripes in pixels')
-    p.add_argument('--workers', type=_whole(0, 1024), default=0, metavar='N', help='processes; 0: this one')
+                   '(default: each image\'s own if it lies in DATA_ROOT, else 1640 590)')
+    p.add_argument('--lane_width', type=_whole(2, 1000), default=30, metavar='N', help='width at which lanes are drawn, in pixels')
+    p.add_argument('--workers', type=_whole(0, 1024), default=0, metavar='N', help='worker processes; 0: none')
 
-@command('eval culane', 'score predictions by the rules of the official culane evaluator', _culane_options, _output_options)
+@command('eval culane', 'score predictions as the official CULane evaluator does', _culane_options, _output_options)
 def _eval_culane(args):
     from srlane.metrics import MEAN_IOUS, eval_culane
     outputs = _outputs(args)
@@ -306,9 +316,9 @@ def _eval_culane(args):
 # %% ../nbs/60_cli.ipynb #7caffb13
 def _tusimple_options(p):
     p.add_argument('predictions', type=_path, metavar='PRED.json', help='file of predictions, one JSON object per line')
-    p.add_argument('labels', type=_path, metavar='LABELS.json', nargs='+', help='label files')
+    p.add_argument('labels', type=_path, metavar='LABELS.json', nargs='+', help='label files, one JSON object per line')
 
-@command('eval tusimple', 'score predictions by the rules of the official tusimple evaluator', _tusimple_options, _output_options)
+@command('eval tusimple', 'score predictions as the official TuSimple evaluator does', _tusimple_options, _output_options)
 def _eval_tusimple(args):
     from srlane.metrics import eval_tusimple
     outputs = _outputs(args)

@@ -18,7 +18,7 @@ _max_bytes = 300_000 # of a configuration file; the longest published one has 5,
 
 def read_text(path # file
              )->str: # with \n at the ends of its lines
-    "A configuration's text, in the encoding that it names or shows, else UTF-8"
+    "A configuration's text, decoded as it declares, or else as UTF-8"
     try:
         with open(path, 'rb') as f: data = f.read(_max_bytes + 1)
     except OSError as e: raise ConfigError(f"{path}: cannot be read: {e.strerror or e}") from None
@@ -50,7 +50,7 @@ def _parse(path, text)->list: # of ast nodes
 # %% ../../nbs/config/01_assignments.ipynb #f1f4db71
 @patch
 def assign(self:Reader, target, v):
-    "Give a target its value; yields (name, value)"
+    "Give a target its value; yields the (name, value) pairs that result"
     match target:
         case ast.Name(id=name): yield name, v
         case ast.Tuple(elts=elts) | ast.List(elts=elts):
@@ -61,7 +61,7 @@ def assign(self:Reader, target, v):
             for t, o in zip(elts, v): yield from self.assign(t, o)
         case ast.Subscript(value=o, slice=k) if not isinstance(k, ast.Slice): self.put(target, o, self.key, k, v)
         case ast.Attribute(value=o, attr=k): self.put(target, o, str, k, v)
-        case _: self.fail(target, f"{source(target)!r} is nothing that a value is read for: write name = value")
+        case _: self.fail(target, f"{source(target)!r} cannot be assigned to here: write name = value")
 
 @patch
 def put(self:Reader, target, holder, key, k, v):
@@ -76,7 +76,7 @@ def put(self:Reader, target, holder, key, k, v):
 # %% ../../nbs/config/01_assignments.ipynb #1efd0cb0
 @patch
 def statement(self:Reader, node):
-    "Follow one statement; yields (name, value) of what it assigns"
+    "Follow one statement; yields the (name, value) pairs that it assigns"
     match node:
         case ast.Assign(targets=targets, value=v):
             v = self.value(v)
@@ -98,15 +98,15 @@ def statement(self:Reader, node):
 
 @patch
 def defined(self:Reader, node, why):
-    "The note for a name that is no data"
+    "The `Unread` for an import, a function or a class"
     return Unread(f'{self.path}:{node.lineno}', f'{why}, and nothing is run: write the value itself', True)
 
 # %% ../../nbs/config/01_assignments.ipynb #95d89c93
 def join(a, b):
-    "`b` over `a`, dicts key by key"
+    "`b` over `a`, dicts key by key; the keys of `b` come last"
     if not isinstance(b, dict): return list(b) if isinstance(b, list) else b
     if not isinstance(a, dict) or b.get('_delete_') is True: a = {}
-    return {**a, **{k: join(a.get(k), v) for k, v in b.items() if k != '_delete_'}}
+    return {**{k: v for k, v in a.items() if k not in b}, **{k: join(a.get(k), v) for k, v in b.items() if k != '_delete_'}}
 
 # %% ../../nbs/config/01_assignments.ipynb #e09c6d08
 def base_files(path,    # of the file
@@ -147,7 +147,7 @@ def read_python(path,    # file
                 seen=(), # files that led here, resolved
                 done=None, # files read before: path → `Assigned`
                )->Assigned:
-    "What a Python file and its bases assign, nothing run"
+    "What a Python file and its bases assign; nothing is run"
     path, seen, done = Path(path), (*seen, Path(path).resolve()), {} if done is None else done
     text, names, used, lines = read_text(path), {}, set(), {}
     dump = _parts(text)

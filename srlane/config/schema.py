@@ -13,7 +13,7 @@ from omegaconf import MISSING, OmegaConf
 from ..basics import did_you_mean
 
 # %% ../../nbs/config/02_schema.ipynb #ff6517c7
-def number(default,  # value where none is given, `MISSING` where there is none that suits everybody
+def number(default,  # value where none is given; `MISSING`: one must be given
            least,    # smallest value that makes sense
            greatest, # largest
           ):         # a field of a dataclass
@@ -28,12 +28,15 @@ def numbers(default:list, # where none are given
     "A setting that is a list of numbers"
     return field(default_factory=lambda: list(default), metadata=dict(least=least, greatest=greatest, count=count))
 
-def one_of(default, *choices):
+def one_of(default,  # value where none is given
+           *choices, # all that it may be
+          ):         # a field of a dataclass
     "A setting that is one of a few names"
     return field(default=default, metadata=dict(choices=choices))
 
-def path(default):
-    "A setting that is a file or a folder; `~` is the user's own"
+def path(default # value where none is given
+        ):       # a field of a dataclass
+    "A setting that is a file or a folder, in which `~` is the user's home"
     return field(default=default, metadata=dict(path=True))
 
 # %% ../../nbs/config/02_schema.ipynb #77c923c1
@@ -119,18 +122,19 @@ class SketchConfig:
 @dataclass
 class RefineConfig:
     type:str = 'CascadeRefineHead'
-    refine_layers:int = number(1, 1, 20)    # stages
+    refine_layers:int = number(1, 1, 20)    # stages of refinement
     fc_hidden_dim:int = number(192, 1, 8192)  # width of a proposal's feature
     prior_feat_channels:int = number('${hidden_dim}', 1, 4096)
-    sample_points:int = number(36, 1, 8192) # points at which a proposal looks at the pyramid
-    num_groups:int = number(6, 1, 8192)     # segments of the attention
+    sample_points:int = number(36, 1, 8192) # points along a proposal at which features are sampled
+    num_groups:int = number(6, 1, 8192)     # segments that the points are grouped into
+    n_candidates:int = number('${angle_map_size[0]}', 1, 10**4)   # proposals that a labelled lane may have in training, at most
 
 @dataclass
 class TestConfig:
     "From raw predictions to lanes"
     conf_threshold:float = number(0.4, 0, 1)    # least probability of a lane
     nms_thres:float = number(50., 0, 8192)      # mean distance in pixels below which two lanes are one
-    nms_topk:int = number('${max_lanes}', 1, 10**6)  # kept for published files; `max_lanes` is the limit
+    nms_topk:int = number('${max_lanes}', 1, 10**6)  # only for published files; the limit is `max_lanes`
 
 # %% ../../nbs/config/02_schema.ipynb #51cbe9f2
 @dataclass
@@ -138,7 +142,7 @@ class RunOptions:
     "How and where an experiment is run"
     work_dirs:str = path('work_dirs')           # each run makes a folder of its own in here
     resume_from:Optional[str] = path(None)      # a checkpoint or a run's folder to go on from, or auto: the newest in work_dirs
-    load_from:Optional[str] = path(None)        # weights to begin with
+    load_from:Optional[str] = path(None)        # weights to start from
     view:bool = False                           # draw predicted lanes while validating
     gpus:Any = 'auto'                           # a number of devices, a list of their indices, or auto
     accelerator:str = one_of('auto', 'auto', 'cpu', 'cuda', 'gpu', 'mps', 'tpu')
@@ -166,10 +170,10 @@ class TrainingSettings:
     channels_last:bool = False                  # lay images out pixel by pixel: faster convolutions on CPUs and with mixed precision
     compile:bool = False                        # torch.compile the network
     save_interval:int = number(500, 0, 10**9)   # iterations between last.ckpt
-    keep_interval:int = number(0, 0, 10**9)     # iterations between checkpoints that stay; 0: none
-    patience:int = number(0, 0, 10**9)          # validations without a better model after which training ends; 0: never
+    keep_interval:int = number(0, 0, 10**9)     # iterations between checkpoints that are kept; 0: none
+    patience:int = number(0, 0, 10**9)          # training ends after so many validations without a better model; 0: never
     sanity_batches:int = number(2, 0, 10**6)    # validation batches tried before training
-    max_bad_steps:int = number(0, 0, 10**9)     # steps with a NaN or infinite loss which are left out before training ends
+    max_bad_steps:int = number(0, 0, 10**9)     # steps with a NaN or infinite loss that are skipped; at one more, training ends
 
 # %% ../../nbs/config/02_schema.ipynb #8f7fb8f1
 @dataclass
@@ -188,7 +192,7 @@ class DataSettings:
     dataset:DatasetConfig = field(default_factory=DatasetConfig)
     augment:List[Any] = field(default_factory=list)  # of {name, p, parameters}, in order
     skip_bad:bool = False                       # leave out (and count) images and labels that cannot be read
-    frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before; 0: keep all
+    frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before, in grey levels
     decode_reduced:bool = False                 # decode JPEGs at half size where that is still larger than the network's image
 
 # %% ../../nbs/config/02_schema.ipynb #0f1a5ae3
@@ -202,24 +206,24 @@ class NetworkSettings:
     angle_map_size:List[int] = numbers([4, 10], 1, 64, 2)  # cells (h, w), one proposal each
     hidden_dim:int = number(64, 1, 4096)        # channels of the pyramid
     n_fpn:int = number(3, 1, 4)                 # levels of the pyramid
-    feat_ds_strides:List[int] = numbers([8, 16, 32], 1, 64)
-    z_mean:List[float] = numbers([0.9269], -100, 100)
-    z_std:List[float] = numbers([0.2379], 0, 100)
+    feat_ds_strides:List[int] = numbers([8, 16, 32], 1, 64)  # pixels per cell of each level, fine to coarse
+    z_mean:List[float] = numbers([0.9269], -100, 100)  # level of the pyramid that a point looks at in the beginning: mean,
+    z_std:List[float] = numbers([0.2379], 0, 100)  # and deviation between points; one for all stages, or one each
 
 @dataclass
 class LossSettings:
-    cls_loss_weight:float = number(2., 0, 1e6)
-    l1_loss_weight:float = number(0.2, 0, 1e6)
-    iou_loss_weight:float = number(2., 0, 1e6)
-    angle_loss_weight:float = number(5., 0, 1e6)
-    attn_loss_weight:float = number(0., 0, 1e6)
-    seg_loss_weight:float = number(0., 0, 1e6)
+    cls_loss_weight:float = number(2., 0, 1e6)    # lane or no lane
+    l1_loss_weight:float = number(0.2, 0, 1e6)    # start and length
+    iou_loss_weight:float = number(2., 0, 1e6)    # overlap of lanes widened to stripes
+    angle_loss_weight:float = number(5., 0, 1e6)  # the sketch's angles
+    attn_loss_weight:float = number(0., 0, 1e6)   # attention to the proposals closest to the lane
+    seg_loss_weight:float = number(0., 0, 1e6)    # a segmentation of the lanes, for training only
 
 # %% ../../nbs/config/02_schema.ipynb #5809a1c0
 @dataclass
 class OptimizationSettings:
-    accumulate:int = number(1, 1, 65536)        # parts that a device makes of its share of a batch, for batches larger than its memory
-    clip_grad:float = number(0., 0, 1e9)        # greatest norm of the gradient; 0: as it is
+    accumulate:int = number(1, 1, 65536)        # micro-batches into which a device cuts its share of a batch, where that exceeds its memory
+    clip_grad:float = number(0., 0, 1e9)        # greatest norm of the gradient; 0: no limit
     ema:float = number(0., 0, 0.999999)         # decay of averaged weights, which are then what is validated; 0: none
     freeze:List[str] = field(default_factory=list)  # parts of the network that are not trained, e.g. [backbone]
     freeze_bn:bool = False                      # batch norm keeps its statistics
@@ -232,7 +236,7 @@ class OptimizationSettings:
 # %% ../../nbs/config/02_schema.ipynb #87efa9d3
 @dataclass
 class Config(OptimizationSettings, LossSettings, NetworkSettings, DataSettings, ImageSettings, TrainingSettings, RunOptions):
-    "Everything that a run is made from"    # Python counts the fields of base classes from the last to the first
+    "Everything that a run is made from"    # the fields of the last base class come first
     test_parameters:TestConfig = field(default_factory=TestConfig)
 
 # %% ../../nbs/config/02_schema.ipynb #0fc17186

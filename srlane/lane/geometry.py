@@ -28,7 +28,7 @@ class ImageGeometry:
             raise ValueError(f"cut_height={self.cut_height} leaves nothing of an image {self.ori_img_h} px high: "
                              f"choose 0 … {self.ori_img_h-1}")
         if not 2 <= self.num_points <= self.img_h:
-            raise ValueError(f"num_points={self.num_points}: rows must be 2 … {self.img_h} (img_h), or they are closer than a pixel")
+            raise ValueError(f"num_points={self.num_points}: choose 2 … {self.img_h}; more than img_h rows would be closer than a pixel")
 
     @property
     def ori_size(self): return self.ori_img_w, self.ori_img_h   # (w, h) of the original image
@@ -87,6 +87,7 @@ def with_size(self:ImageGeometry,
     return replace(self, ori_img_w=w, ori_img_h=h, cut_height=min(round(self.cut_height*h/self.ori_img_h), h - 1))
 
 # %% ../../nbs/lane/00_geometry.ipynb #ff5769cd
-def build_geometry(cfg)->ImageGeometry:
+def build_geometry(cfg, # configuration, or a dict with the six sizes
+                  )->ImageGeometry:
     "The geometry that a configuration describes"
     return ImageGeometry(**{k: int(cfg[k]) for k in ImageGeometry.__dataclass_fields__})

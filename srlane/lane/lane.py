@@ -40,10 +40,11 @@ class Lane:
 @patch
 def __call__(self:Lane,
              ys, # (m,) in 0..1 of the original image
-            ): # (m,) float64 xs in the same unit (they may leave 0..1), −2 outside the lane's range
+            ): # (m,) float64 xs, fractions of the width (they may leave 0..1), −2 where the lane is not
     "x at given ys"
+    margin = .01
     ys = np.asarray(ys, np.float64)
-    outside = (ys < self.points[0,1] - .01) | (ys > self.points[-1,1] + .01)
+    outside = (ys < self.points[0,1] - margin) | (ys > self.points[-1,1] + margin)
     return np.where(outside, -2., self.spline(ys))
 
 # %% ../../nbs/lane/02_lane.ipynb #01e193c1
@@ -59,6 +60,7 @@ def sample(self:Lane,
     keep = (xs >= 0) & (xs < 1)
     return np.stack([xs[keep]*w, ys[keep]*h], 1)
 
+# %% ../../nbs/lane/02_lane.ipynb #1bbc383f
 @patch
 def to_pixels(self:Lane,
               size, # (w, h) in pixels
@@ -70,6 +72,7 @@ def to_pixels(self:Lane,
 def from_pixels(cls:Lane,
                 points, # (n, 2) x, y in pixels of the original image
                 size,   # (w, h) of the original image, pixels
-                score=None)->Lane:
+                score=None, # probability of being a lane, where it was predicted
+               )->Lane:
     "A lane from points in pixels"
     return cls(np.asarray(points, float)/np.asarray(size, float), score)

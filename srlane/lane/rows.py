@@ -15,19 +15,19 @@ from .lane import Lane
 class ROW:
     "The columns of a row, as in `rows[..., ROW.xs]`: of arrays and tensors, along the last axis"
     logits = slice(0, 2)     # of 'no lane' and 'lane'
-    lane   = 1               # the second of these: above 0 where a target's place is taken
-    start  = 2               # first row of the image
-    length = 3               # rows of the image
+    lane   = 1               # the second of these: above 0 where a target has a lane
+    start  = 2               # first image row
+    length = 3               # image rows
     extent = slice(2, 4)     # start and length
-    xs     = slice(4, None)  # one for each row of the image, bottom first
+    xs     = slice(4, None)  # one for each image row, bottom first
     head   = 4               # columns before the xs
 
-ABSENT = -1e5  # x of a row that a target lane does not reach
+ABSENT = -1e5  # x of an image row that a target lane does not reach
 
 # %% ../../nbs/lane/03_rows.ipynb #dc10f752
 def encode_row(points, # (n, 2) cleaned polyline in pixels of the network's image
-               geometry:ImageGeometry,
-              ): # (4 + P,) float64, or None for a lane without two rows inside the image
+               geometry:ImageGeometry, # its image rows, and the width of the network's image
+              ): # (4 + P,) float64, or None for a lane with fewer than two image rows inside the image
     "The target row of a lane"
     xs = sample_xs(points, geometry.row_ys)
     reached = np.isfinite(xs)
@@ -41,8 +41,8 @@ def encode_row(points, # (n, 2) cleaned polyline in pixels of the network's imag
     return row
 
 # %% ../../nbs/lane/03_rows.ipynb #0d6a3aa2
-def row_points(row, # (4 + P,) target row: start and length in rows, xs in pixels
-               geometry:ImageGeometry,
+def row_points(row, # (4 + P,) target row: start and length in image rows, xs in pixels
+               geometry:ImageGeometry, # its image rows
               ): # (n, 2) x, y in pixels of the network's image, bottom to top
     "Points of a target row"
     start, n = int(row[ROW.start]), int(row[ROW.length])
@@ -52,8 +52,8 @@ def row_points(row, # (4 + P,) target row: start and length in rows, xs in pixel
 # %% ../../nbs/lane/03_rows.ipynb #d40edf99
 def decode_row(row, # (4 + P,) float32 as predicted, in fractions of the network's image
                geometry:ImageGeometry, # sizes and crop of this image
-               score=None, # goes to the lane
-              ): # `Lane`, or None where fewer than two rows remain
+               score=None, # probability of being a lane; the lane keeps it
+              ): # `Lane`, or None where fewer than two image rows remain
     "The lane that a predicted row describes (Sketch and Refine, §3.4)"
     S = np.float32(geometry.strips)
     row = np.asarray(row, np.float32)

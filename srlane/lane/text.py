@@ -21,7 +21,7 @@ CULANE_ROWS = np.arange(270, 590, 8)/590  # ys of a CULane prediction, fractions
 @patch
 def culane_ys(self:Lane,
               h,               # height of the original image, pixels
-              cut_height=None, # rows cropped from its top, pixels; where None, 270 of an image 590 high and unknown of another
+              cut_height=None, # rows cropped from its top, pixels; None: 270 where the image is 590 high, otherwise unknown
              ): # (m,) y in pixels, top first
     "The rows at which a CULane file gives this lane"
     if h == 590 and cut_height in (None, 270): return CULANE_ROWS*h
@@ -70,7 +70,9 @@ def parse_culane(text:str, # content of a `.lines.txt` file
         except ValueError as e: raise ValueError(f'{name}:{i}: {e}') from None
     return lanes
 
-def read_culane(path)->list: # as `parse_culane`
+# %% ../../nbs/lane/04_text.ipynb #f72fd31f
+def read_culane(path, # of a `.lines.txt` file
+               )->list: # as `parse_culane`
     "Lanes of a CULane label file"
     path = Path(path)
     try: text = path.read_text(encoding='ascii')
@@ -83,7 +85,7 @@ def read_culane(path)->list: # as `parse_culane`
 # %% ../../nbs/lane/04_text.ipynb #2f5cf300
 def label_points(points, # (n, 2) x, y in pixels, as written in a label
                 ): # (m, 2) sorted by y (top first), or None where there are not two points at two heights
-    "Points of an annotated CULane lane that training uses"
+    "The points of an annotated lane that training uses"
     points = np.asarray(points, float).reshape(-1, 2)
     points = points[(points >= 0).all(1)]
     _, first = np.unique(points, axis=0, return_index=True)
@@ -92,8 +94,8 @@ def label_points(points, # (n, 2) x, y in pixels, as written in a label
 
 # %% ../../nbs/lane/04_text.ipynb #e1c9afa1
 def drop_placeholders(lanes, # of (n, 2) x, y in pixels, one label
-                     )->list: # of (m, 2); lanes of which not two points remain are left out with them
-    "A label without the points that say where a lane is absent"
+                     )->list: # of (m, 2); a lane that keeps fewer than two points is left out too
+    "A label without placeholders"
     def standing(p):
         x, y = p[:,0], p[:,1]
         return x[1:][(x[1:] < 0) & (x[1:] == x[:-1]) & (x[1:] == np.rint(x[1:])) & (y[1:] != y[:-1])]
@@ -126,7 +128,7 @@ _image = re.compile(r'(?:(?!\s/).)*?\.(?:jpe?g|png|bmp|webp|tiff?)(?=\s|$)', re.
 
 @lru_cache(16)
 def _names_of(root):
-    "How absolute names of a folder begin"
+    "How absolute names within a folder begin: as it was given, and with links resolved"
     root = os.path.expanduser(root)
     return tuple({p.replace('\\', '/').rstrip('/') + '/' for p in (os.path.abspath(root), os.path.realpath(root))})
 
