@@ -102,12 +102,6 @@ def _check_agreement(cfg, geometry, backbone):
                          f'is {strides} pixels wide: set feat_ds_strides={strides}')
     check_counts(**{'neck.out_channels (hidden_dim)':n.out_channels})
 
-# %% ../../nbs/models/07_detector.ipynb #5da4b417
-def lane_candidates(cfg)->int:
-    "Proposals a target can have at most: `roi_head.n_candidates`, or the rows of the angle map where that is not given"
-    given = cfg.roi_head.get('n_candidates')
-    return cfg.angle_map_size[0] if given is None else given
-
 # %% ../../nbs/models/07_detector.ipynb #2bb62c27
 def build_net(cfg # as from `load_config`
              )->TwoStageDetector:
@@ -129,7 +123,7 @@ def build_net(cfg # as from `load_config`
     roi_head = CascadeRefineHead(
         geometry=geometry, refine_layers=r.refine_layers, fc_hidden_dim=r.fc_hidden_dim, prior_feat_channels=r.prior_feat_channels,
         sample_points=r.sample_points, num_groups=r.num_groups, n_levels=cfg.n_fpn, z_mean=list(cfg.z_mean), z_std=list(cfg.z_std),
-        max_lanes=cfg.max_lanes, conf_threshold=test.conf_threshold, nms_thres=test.nms_thres, n_candidates=lane_candidates(cfg))
+        max_lanes=cfg.max_lanes, conf_threshold=test.conf_threshold, nms_thres=test.nms_thres, n_candidates=r.n_candidates)
     # the neck last: the order decides which random weights a seed gives to each part
     neck = ChannelMapper(in_channels=list(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)
     weights = {k:cfg.get(f'{k}_weight', 1.) for k in ('cls_loss', 'l1_loss', 'iou_loss', 'angle_loss', 'attn_loss', 'seg_loss')}
