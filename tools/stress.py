@@ -183,7 +183,7 @@ def ask(root, roads, name, workers, how)->list:
     if code != 0: return [f'{name}: exit code {code}:\n{said[-2000:]}']
     state = load_checkpoint(next(runs.glob('*/last.ckpt')))
     return ([f'{name}: ended after {secs:.0f} s'] * (secs > 30) + [f'{name}: the log does not say how to continue'] * ('continue with resume_from=' not in said)
-            + [f'{name}: last holds step {state["recorder"]["step"]} of {done()}'] * (state['recorder']['step'] < done()) + [f'{name}: a traceback:\n{said[-2000:]}'] * ('Traceback' in said))
+            + [f'{name}: last holds step {state["state"]["step"]} of {done()}'] * (state['state']['step'] < done()) + [f'{name}: a traceback:\n{said[-2000:]}'] * ('Traceback' in said))
 
 def stopping(root:Path, quick:bool)->list:
     "Ctrl-C, SIGTERM, SIGUSR1 (to the process, or as Slurm does to its data workers too) and a STOP file save and end with success; a second Ctrl-C ends at once"
@@ -216,7 +216,7 @@ def usable(problems, what, runs, least):
     "Note where a run's folder holds no `last` to go on from"
     try: state = load_checkpoint(newest(runs))
     except (CheckpointError, ValueError) as e: return problems.append(f'{what}: no usable last: {e}')
-    if state['recorder']['step'] < least: problems.append(f"{what}: last holds step {state['recorder']['step']}, not {least}")
+    if state['state']['step'] < least: problems.append(f"{what}: last holds step {state['state']['step']}, not {least}")
     if not torch.isfinite(weights(state)).all(): problems.append(f'{what}: weights in last are not finite')
 
 def disk_full(root, roads, problems, quick):
