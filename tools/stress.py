@@ -432,7 +432,7 @@ def uneven(root:Path, quick:bool)->list:
         codes = end(start([[sys.executable, here, *more, '--report', out, *settings(roads, root/name, total_iter=6, eval_ep=1, gpus=2)]], log), 60)
         said = log.read_text()
         if any(codes): problems.append(f'{name}: exit codes {codes}:\n{said[-3000:]}')
-        if more and 'validation interrupted by a request to stop' not in said: problems.append(f'{name}: the validation was not interrupted:\n{said[-3000:]}')
+        if more and 'validation interrupted by stop request' not in said: problems.append(f'{name}: the validation was not interrupted:\n{said[-3000:]}')
     return problems
 
 def steps_of(folder)->int: return max([len(f.read_text().splitlines()) - 1 for f in folder.glob('*/metrics.csv')], default=0)
