@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['Frame', 'read_frame']
 
-# %% ../../nbs/predict/00_frame.ipynb #eb857164
+# %% ../../nbs/predict/00_frame.ipynb #05d577f4
 import os, stat, time
 from dataclasses import dataclass, field, replace
 import cv2, numpy as np
 from ..basics import did_you_mean, user_path
-from ..data.files import DataError, errors_at, no_access
+from ..data.files import DataError, no_access
 from ..data.images import read_image
 
-# %% ../../nbs/predict/00_frame.ipynb #07af2597
+# %% ../../nbs/predict/00_frame.ipynb #a0d3ef66
 @dataclass(eq=False)
 class Frame:
     "One picture, ready for a network, and where it came from"
@@ -33,8 +33,9 @@ class Frame:
         small = cv2.resize(self.image, None, fx=(k := min(1, 656/self.size[0])), fy=k, interpolation=cv2.INTER_AREA)
         return cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])[1].tobytes()
 
-# %% ../../nbs/predict/00_frame.ipynb #6c60220a
-_max_pixels = 2**27   # of an image; one of 134 megapixels fills 400 MB
+# %% ../../nbs/predict/00_frame.ipynb #92c52abf
+_max_pixels = 2**26   # of an image: 8192×8192, which fill 200 MB
+_deep = '16 bits a channel: the upper 8 are used'
 _too_many = f'pixels are more than the {_max_pixels:,} that are read: make it smaller first'
 
 def _check_size(w, h, what):
@@ -61,13 +62,13 @@ def _array_image(a,    # (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; uin
     _check_array(a, what)
     _check_size(*a.shape[1::-1], what)
     notes = []
-    if a.dtype == np.uint16: a, _ = (a >> 8).astype(np.uint8), notes.append('16 bits a channel: the upper 8 are used')
+    if a.dtype == np.uint16: a, _ = (a >> 8).astype(np.uint8), notes.append(_deep)
     if a.ndim == 2: a = a[..., None]
     if a.shape[2] == 4: a, _ = a[..., :3], notes.append('transparency ignored')
     if a.shape[2] == 1: a, _ = np.repeat(a, 3, 2), notes.append('greyscale')
     return np.ascontiguousarray(a), notes
 
-# %% ../../nbs/predict/00_frame.ipynb #5d21380e
+# %% ../../nbs/predict/00_frame.ipynb #8d7e5d74
 def _is_tensor(item)->bool: return type(item).__module__.partition('.')[0] == 'torch' and hasattr(item, 'detach')
 def _is_pil(item)->bool: return hasattr(item, 'getexif') and hasattr(item, 'convert')
 
@@ -94,23 +95,28 @@ def _pil_image(img, what)->tuple: # (H, W, 3) uint8 RGB, notes
 _modes = {'P': 'palette', '1': 'black and white', 'LA': 'greyscale with transparency', 'PA': 'palette with transparency'}
 def _upright(orientation)->str: return f'turned upright (EXIF orientation {orientation})'
 
-# %% ../../nbs/predict/00_frame.ipynb #7a0e1252
+# %% ../../nbs/predict/00_frame.ipynb #cfdb04ef
 def _header(path)->tuple: # (w, h) as stored, or None; EXIF orientation, 1 where there is none; notes
     "What a file's header says of its image, without decoding it"
     from PIL import Image
+    size, notes = None, []
     try:
         with Image.open(path) as img:
-            notes = []
-            if img.mode in ('L', 'LA', '1') or img.mode.startswith('I'): notes.append('greyscale')
-            if img.mode.startswith('I'): notes.append('16 bits a channel: the upper 8 are used')
-            if img.mode in ('RGBA', 'LA', 'PA') or 'transparency' in img.info: notes.append('transparency ignored')
-            if img.mode == 'CMYK': notes.append('CMYK turned to RGB')
+            size, notes = img.size, _mode_notes(img)
             if img.format != 'MPO' and getattr(img, 'is_animated', False): notes.append('several pictures in one file: the first is used')
-            return img.size, img.getexif().get(0x0112, 1), notes
+            tagged = 'exif' in img.info or img.format == 'TIFF'      # without this, Pillow decodes a PNG to look for the tag
+            return size, img.getexif().get(0x0112, 1) if tagged else 1, notes
     except Image.DecompressionBombError as e:
-        pixels = next((int(s) for s in str(e).split('(')[-1].split() if s.isdigit()), _max_pixels + 1)
+        pixels = next((int(s) for s in str(e).split('(')[-1].split() if s.isdecimal()), _max_pixels + 1)
         raise DataError(f'{path}: {pixels:,} {_too_many}') from None
-    except Exception: return None, 1, []      # Pillow's readers raise anything; the decoder has the last word
+    except Exception: return size, 1, notes      # Pillow's readers raise anything; the decoder has the last word
+
+def _mode_notes(img)->list:
+    "What is lost when an image becomes RGB with 8 bits a channel"
+    grey, deep = img.mode in ('L', 'LA', '1') or img.mode.startswith('I'), img.mode.startswith('I')
+    clear = img.mode in ('RGBA', 'LA', 'PA') or 'transparency' in img.info
+    said = (grey, 'greyscale'), (deep, _deep), (clear, 'transparency ignored'), (img.mode == 'CMYK', 'CMYK turned to RGB')
+    return [note for true, note in said if true]
 
 def _file_image(path)->tuple: # (H, W, 3) uint8 RGB, notes
     "An image file, upright"
@@ -121,7 +127,7 @@ def _file_image(path)->tuple: # (H, W, 3) uint8 RGB, notes
     if orientation in range(2, 9) and (orientation < 5 or image.shape[:2] == stored): notes.insert(0, _upright(orientation))
     return image, notes
 
-# %% ../../nbs/predict/00_frame.ipynb #c4858f9f
+# %% ../../nbs/predict/00_frame.ipynb #47000083
 class MissingError(DataError, FileNotFoundError):
     "A file or folder that is not there"
 
@@ -144,7 +150,7 @@ def check_file(path)->str: # the same, `~` expanded
     if not os.access(path, os.R_OK): raise no_access(path)
     return path
 
-# %% ../../nbs/predict/00_frame.ipynb #dd026f16
+# %% ../../nbs/predict/00_frame.ipynb #bb41161d
 def read_frame(item,        # path of an image, PIL image, (H, W, 3) uint8 RGB array, torch tensor, or a `Frame`
                index:int=0, # within its source, from 0
                name:str=None, # None: the file's
@@ -154,7 +160,9 @@ def read_frame(item,        # path of an image, PIL image, (H, W, 3) uint8 RGB a
     if isinstance(item, Frame): return replace(item, index=index, notes=[*item.notes])
     if isinstance(item, (str, os.PathLike)):
         path = check_file(item)
-        with errors_at(path): image, notes = _file_image(path)
+        try: image, notes = _file_image(path)
+        except DataError: raise
+        except (OSError, ValueError, cv2.error) as e: raise DataError(str(e) if str(e).startswith(path) else f'{path}: {e}') from None
     else:
         path = getattr(item, 'filename', None) or None if _is_pil(item) else None
         what = name or (path and os.fspath(path)) or f'images[{index}]'

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['open_source']
 
-# %% ../../nbs/predict/02_sources.ipynb #737fbd4a
+# %% ../../nbs/predict/02_sources.ipynb #5b526dd0
 import os, re
 from contextlib import contextmanager
 from glob import has_magic, iglob
@@ -17,7 +17,7 @@ from ..metrics.score import counted
 from .frame import Frame, check_file, read_frame
 from .video import CameraSource, Source, StreamSource, VideoSource, is_video
 
-# %% ../../nbs/predict/02_sources.ipynb #3d06403d
+# %% ../../nbs/predict/02_sources.ipynb #f6ac022a
 _image_names = tuple('.jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .webp .gif .avif .jp2 .ppm .pgm .pbm .pnm'.split())
 
 def _natural(path:str): # to sort by
@@ -55,7 +55,7 @@ def _find(item)->list: # of paths; an item that is no path stays as it is
         return _images_among(found, path)
     return [path]
 
-# %% ../../nbs/predict/02_sources.ipynb #fd76b1b9
+# %% ../../nbs/predict/02_sources.ipynb #f81ad960
 def _names(paths, folder=None)->dict: # path → name
     "Short names that tell the files apart"
     full = {p: os.path.abspath(p) for p in paths}
@@ -79,7 +79,7 @@ class ImageSource(Source):
             paths, self.count = [o for o in self._items if isinstance(o, str)], len(self._items)
             self._short = _names(paths, folder)
             if not skip_bad: [check_file(p) for p in paths if not os.path.isfile(p)]
-        self.name = str(folder or single and next(iter(self._short.values()), ''))
+        self.name = os.path.basename(os.path.abspath(folder)) if folder else ''.join(self._short.values()) if single else ''
         self._known, self._lost = known, [*self.errors]
 
     def _expand(self, items):
@@ -100,7 +100,7 @@ class ImageSource(Source):
             with self._skipping(item, i): frame = read_frame(item, i, self._short.get(item) if isinstance(item, str) else None)
             if frame: yield frame
 
-# %% ../../nbs/predict/02_sources.ipynb #4ce61607
+# %% ../../nbs/predict/02_sources.ipynb #63b359fd
 _schemes = 'rtsp', 'rtsps', 'rtmp', 'rtmps', 'http', 'https', 'udp', 'tcp', 'rtp', 'srt', 'mms'
 
 def _open_path(source, skip_bad):
