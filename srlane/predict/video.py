@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['Source', 'is_video', 'VideoSource', 'CameraSource', 'StreamSource', 'prefetch']
 
-# %% ../../nbs/predict/01_video.ipynb #ad5fe82c
-import glob, os, re, sys, threading, time, warnings
+# %% ../../nbs/predict/01_video.ipynb #121baf1f
+import atexit, glob, os, re, sys, threading, time, warnings
 from collections import deque
 import cv2
 from fastcore.basics import patch
 from ..data.files import DataError
 from .frame import Frame, check_file
 
-# %% ../../nbs/predict/01_video.ipynb #729c0434
+# %% ../../nbs/predict/01_video.ipynb #21173512
 class Source:
     "What frames come from: iterate over it"
     kind = 'images'  # 'image', 'images', 'video', 'camera' or 'stream'
@@ -42,7 +42,7 @@ class Source:
         about = self.kind, self.name, self.count and f'{self.count} frames', size, fps
         return f"Source({', '.join(str(o) for o in about if o)})"
 
-# %% ../../nbs/predict/01_video.ipynb #e41de2d7
+# %% ../../nbs/predict/01_video.ipynb #d48f2065
 _video_starts = (b'\x1a\x45\xdf\xa3', b'FLV\1', b'\x30\x26\xb2\x75', b'OggS', b'\0\0\1\xba', b'\0\0\1\xb3', b'\0\0\0\1', b'DKIF',
                  b'YUV4MPEG', b'\x06\x0e\x2b\x34')
 _image_starts = (b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'BM', b'II*\0', b'MM\0*', b'II+\0', b'MM\0+', b'#?RADIANCE',
@@ -66,7 +66,7 @@ def is_video(path # of a regular file
     "Whether a file is read as a video"
     return (_content_kind(path) or ('video' if str(path).lower().endswith(_video_names) else 'image')) == 'video'
 
-# %% ../../nbs/predict/01_video.ipynb #0d8a1237
+# %% ../../nbs/predict/01_video.ipynb #0f6d423e
 def _backend(): # of OpenCV, that opens files and addresses
     "FFmpeg where OpenCV has it: the others take the digits in a name for a series of images"
     return cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
@@ -93,7 +93,7 @@ class CapturedSource(Source):
         self.count = n if n > 0 and not self.endless else None
         return capture, image, time.perf_counter() - start
 
-# %% ../../nbs/predict/01_video.ipynb #15f456e0
+# %% ../../nbs/predict/01_video.ipynb #d5d5bc5d
 @patch
 def _read(self:CapturedSource, capture): # BGR image; None at the end
     with self._lock:
@@ -114,7 +114,7 @@ def close(self:CapturedSource):
     with self._lock: closed, self._captures = self._captures, []
     for c in closed: c.release()
 
-# %% ../../nbs/predict/01_video.ipynb #27a54b79
+# %% ../../nbs/predict/01_video.ipynb #f003673d
 @patch
 def __iter__(self:CapturedSource):
     (capture, image, took), self._first = self._first or self._start(), None
@@ -139,7 +139,7 @@ def _shortfall(self:CapturedSource, n)->str: # '' where nothing is missing
     "What to say when the frames are over after `n`"
     return ''
 
-# %% ../../nbs/predict/01_video.ipynb #10059481
+# %% ../../nbs/predict/01_video.ipynb #a8fbfa52
 def _has_index(path)->bool:
     "Whether an MP4 or QuickTime file holds its index; true for any other file"
     with open(path, 'rb') as f:
@@ -174,7 +174,7 @@ class VideoSource(CapturedSource):
         if not self.count or self.count - n <= max(2, .01*self.count): return ''     # a header is often a little wrong
         return f'{self.path}: damaged or cut off: {n} of about {self.count} frames could be read, up to {self.name}#{n - 1}'
 
-# %% ../../nbs/predict/01_video.ipynb #fd5dcf1e
+# %% ../../nbs/predict/01_video.ipynb #c90254ac
 class CameraSource(CapturedSource):
     "The frames of a camera at this machine, without end"
     kind, endless, _nothing = 'camera', True, 'it gives no picture; is another program using it?'
@@ -194,7 +194,7 @@ class CameraSource(CapturedSource):
 
     def _shortfall(self, n): return f'{self.name}: no further picture after frame {n - 1}; was it unplugged?'
 
-# %% ../../nbs/predict/01_video.ipynb #a2a5e515
+# %% ../../nbs/predict/01_video.ipynb #17069d74
 class StreamSource(CapturedSource):
     "The frames of a stream; without end where the stream does not say how many there are"
     kind, _nothing = 'stream', 'it gives no picture'
@@ -216,7 +216,7 @@ class StreamSource(CapturedSource):
         if self.count and self.count - n <= max(2, .01*self.count): return ''
         return f'{self.name}: the stream ended after frame {n - 1}' + (f' of about {self.count}' if self.count else '')
 
-# %% ../../nbs/predict/01_video.ipynb #cd57f9c2
+# %% ../../nbs/predict/01_video.ipynb #27763661
 def prefetch(items,     # an iterable
              n:int=4,   # items that may wait; 0 reads none ahead, and needs no thread
              newest:bool=False, # drop what has waited longest, instead of reading more slowly
@@ -243,8 +243,15 @@ def prefetch(items,     # an iterable
             with change:
                 over = True
                 change.notify_all()
+    def stop():
+        nonlocal over
+        with change:
+            over = True
+            change.notify_all()
+        thread.join()
     thread = threading.Thread(target=read, daemon=True, name='srlane prefetch')
     thread.start()
+    atexit.register(stop)           # Python must not end while OpenCV decodes
     try:
         while True:
             with change:
@@ -255,7 +262,5 @@ def prefetch(items,     # an iterable
             yield item
         if error: raise error
     finally:
-        with change:
-            over = True
-            change.notify_all()
-        thread.join()
+        stop()
+        atexit.unregister(stop)
