@@ -6,7 +6,8 @@
 __all__ = ['demo_roads']
 
 # %% ../../nbs/cli/01_train.ipynb #3c2b7dfe
-import re, time
+import argparse, re, time
+from types import SimpleNamespace
 from ..basics import process_count
 from .parser import command, path_name, whole_number
 
@@ -40,28 +41,36 @@ def synth(args):
     print(f'{n} synthetic road{"s" if n > 1 else ""} in {args.root}')
 
 # %% ../../nbs/cli/01_train.ipynb #987fb824
-def _run_options(p):
-    "Options of all commands that read a configuration"
-    p.add_argument('overrides', nargs='*', metavar='key=value',
-                   help='settings that override the configuration, e.g. optimizer.lr=1e-3 total_iter=1000; resume_from=auto resumes '
-                        'from the newest checkpoint in work_dirs, resume_from=FOLDER from the newest one of that run')
-    p.add_argument('--load_from', type=path_name, metavar='FILE', help='weights to start from, or to validate')
-    p.add_argument('--view', action='store_true', help='save pictures of the predicted lanes at each validation')
-    p.add_argument('--work_dirs', type=path_name, metavar='DIR', help='folder in which each run makes its own '
-                   '(default: the configuration\'s)')
-    p.add_argument('--gpus', nargs='+', metavar='I', help='indices of the devices, or auto (default: the configuration\'s)')
-    p.add_argument('--seed', type=_seed, metavar='N',
-                   help='seed of initial weights, order of images and augmentation (default: the configuration\'s)')
-
 def _config_option(p):
     p.add_argument('config', type=path_name, metavar='CONFIG',
                    help='a preset (culane_r18, culane_r34, tusimple_r18, demo, …), a .yaml or a published .py file')
+
+def _overrides(text):
+    "The option of settings; `text` ends its help"
+    return lambda p: p.add_argument('overrides', nargs='*', metavar='key=value', help=f'settings that override the configuration, e.g. {text}')
+
+def _run_options(p):
+    p.add_argument('--work_dirs', type=path_name, metavar='DIR', help='folder in which each run makes its own '
+                   '(default: the configuration\'s)')
+    p.add_argument('--gpus', nargs='+', metavar='I', help='indices of the devices, or auto (default: the configuration\'s)')
+
+def _view_option(p):
+    p.add_argument('--view', action='store_true', help='save pictures of the predicted lanes at each validation')
+
+def _load_option(p): p.add_argument('--load_from', type=path_name, metavar='FILE', help='weights to start from')
+
+def _seed_option(p):
+    p.add_argument('--seed', type=_seed, metavar='N',
+                   help='seed of initial weights, order of images and augmentation (default: the configuration\'s)')
+
+_for_training = (_overrides('optimizer.lr=1e-3 total_iter=1000; resume_from=auto resumes from the newest checkpoint in work_dirs, '
+                            'resume_from=FOLDER from the newest one of that run'), _load_option, _view_option, _run_options, _seed_option)
 
 # %% ../../nbs/cli/01_train.ipynb #f2f73d9c
 def _config(args):
     "The configuration that parsed arguments describe"
     from srlane.config import load_config
-    flags = {k: getattr(args, k) for k in ('load_from', 'view', 'work_dirs', 'gpus', 'seed')}
+    flags = {k: getattr(args, k, None) for k in ('load_from', 'view', 'work_dirs', 'gpus', 'seed')}
     flags = {k: v for k, v in flags.items() if v is not None and v is not False}
     if flags.get('gpus') == ['auto']: flags['gpus'] = 'auto'
     elif 'gpus' in flags:
@@ -77,8 +86,16 @@ def _check_options(p):
                    help='decode every image: slow, but also finds images that are damaged in the middle, and near-duplicates')
     p.add_argument('--report', type=path_name, metavar='FILE', help='write an HTML page with the worst examples')
 
+def _unlisted(*options):
+    "The same options, accepted but not in the help"
+    def add(p):
+        quiet = SimpleNamespace(add_argument=lambda *a, **kw: p.add_argument(*a, **{**kw, 'help': argparse.SUPPRESS}))
+        for o in options: o(quiet)
+    return add
+
 # %% ../../nbs/cli/01_train.ipynb #2c818d06
-@command('check', 'check a data set before training on it', _config_option, _check_options, _run_options)
+@command('check', 'check a data set before training on it', _config_option, _overrides('data_root=~/CULane'), _check_options,
+         _unlisted(_load_option, _seed_option, _view_option, _run_options))
 def check(args):
     from srlane.look.report import report_check
     from srlane.metrics.score import assert_writable
@@ -86,7 +103,7 @@ def check(args):
     if report_check(_config(args), args.report, args.decode): raise SystemExit(1)
 
 # %% ../../nbs/cli/01_train.ipynb #9867308d
-@command('train', 'train a network', _config_option, _run_options)
+@command('train', 'train a network', _config_option, *_for_training)
 def train(args):
     from srlane.runner import Runner
     runner = Runner(_config(args))
@@ -96,15 +113,18 @@ def train(args):
     runner.close()
 
 # %% ../../nbs/cli/01_train.ipynb #21ab088c
-def _split_option(p): p.add_argument('--split', choices=['val', 'test'], default='val', help='the split to validate on')
+def _validate_options(p):
+    p.add_argument('-w', '--weights', dest='load_from', type=path_name, metavar='FILE', help='the weights to validate')
+    p.add_argument('--split', choices=['val', 'test'], default='val', help='the split to validate on')
 
 # %% ../../nbs/cli/01_train.ipynb #ff589123
-@command('validate', 'validate a network on a split', _config_option, _split_option, _run_options)
+@command('validate', 'validate a network on a split', _config_option, _overrides('data_root=~/CULane batch_size=8'), _validate_options, _view_option,
+         _run_options, _unlisted(_load_option, _seed_option))
 def validate(args):
     from srlane.runner import Runner
     cfg = _config(args)
-    cfg.resume_from = None          # there is nothing to resume: the weights come from --load_from
-    if not cfg.load_from: raise ValueError('no weights to validate: give --load_from FILE')
+    cfg.resume_from = None          # there is nothing to resume: the weights come from --weights
+    if not cfg.load_from: raise ValueError('no weights to validate: give --weights FILE')
     runner = Runner(cfg)
     runner.validate(args.split)
     runner.close()
@@ -124,7 +144,7 @@ def _full_option(p): p.add_argument('--full', action='store_true', help='add nig
 
 # %% ../../nbs/cli/01_train.ipynb #41ef07ce
 @command('demo', 'make synthetic roads, train a small network on them, validate it',
-         _road_options(2000, 128, 128, 1), _full_option, _run_options)
+         _road_options(2000, 128, 128, 1), _full_option, *_for_training)
 def demo(args):
     from srlane.runner import Runner
     args.config = 'demo'
