@@ -47,7 +47,8 @@ def _config_option(p):
 
 def _overrides(text):
     "The option of settings; `text` ends its help"
-    return lambda p: p.add_argument('overrides', nargs='*', metavar='key=value', help=f'settings that override the configuration, e.g. {text}')
+    return lambda p: p.add_argument('overrides', nargs='*', metavar='key=value',
+                                    help=f'settings that override the configuration, e.g. {text}')
 
 def _run_options(p):
     p.add_argument('--work_dirs', type=path_name, metavar='DIR', help='folder in which each run makes its own '
@@ -118,8 +119,8 @@ def _validate_options(p):
     p.add_argument('--split', choices=['val', 'test'], default='val', help='the split to validate on')
 
 # %% ../../nbs/cli/01_train.ipynb #ff589123
-@command('validate', 'validate a network on a split', _config_option, _overrides('data_root=~/CULane batch_size=8'), _validate_options, _view_option,
-         _run_options, _unlisted(_load_option, _seed_option))
+@command('validate', 'validate a network on a split', _config_option, _overrides('data_root=~/CULane batch_size=8'), _validate_options,
+         _view_option, _run_options, _unlisted(_load_option, _seed_option))
 def validate(args):
     from srlane.runner import Runner
     cfg = _config(args)
