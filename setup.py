@@ -7,6 +7,8 @@ here = Path(__file__).resolve().parent
 cfg = ConfigParser(delimiters='=')
 cfg.read(here/'settings.ini', encoding='utf-8')
 cfg = cfg['DEFAULT']
+extras = {k: cfg[f'{k}_requirements'].split() for k in ('video', 'export', 'dev')}
+extras['dev'] += extras['video'] + extras['export']     # their notebooks are run too
 licenses = {'apache2': 'Apache-2.0'}
 statuses = {'2': 'Pre-Alpha', '3': 'Alpha', '4': 'Beta', '5': 'Production/Stable'}
 
@@ -19,6 +21,6 @@ setup(
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     packages=find_packages(str(here), include=['srlane', 'srlane.*']), package_data={'srlane': ['configs/*.yaml']}, zip_safe=False,
     python_requires='>=' + cfg['min_python'],
-    install_requires=cfg['requirements'].split(), extras_require={'dev': cfg['dev_requirements'].split()},
+    install_requires=cfg['requirements'].split(), extras_require=extras,
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},
 )

@@ -84,15 +84,16 @@ def network_image(img, # (h, w, 3) uint8 BGR, whole original image as `read_imag
                  ): # (img_h, img_w, 3) uint8 RGB
     "Crop, resize and warp in one step"
     shrink, size = 2 if reduced else 1, geometry.img_size
-    cut = geometry.cut_height//shrink
-    crop = img[cut:]
+    left, top, right, bottom = geometry.crop
+    x, y = left//shrink, top//shrink
+    crop = img[y:-(-bottom//shrink), x:-(-right//shrink)]
     mirrored = matrix is not None and np.array_equal(matrix, flip_matrix(size[0]))
-    whole = crop.shape[1]*shrink == geometry.ori_img_w and crop.shape[0]*shrink == geometry.ori_img_h - geometry.cut_height
+    whole = (crop.shape[1]*shrink, crop.shape[0]*shrink) == (right - left, bottom - top)
     if whole and (matrix is None or mirrored or np.array_equal(matrix, np.eye(3))):
         out = cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC)
         if mirrored: out = cv2.flip(out, 1)
     else:
-        from_crop = np.array([[shrink, 0, 0], [0, shrink, cut*shrink], [0, 0, 1.]])
+        from_crop = np.array([[shrink, 0, x*shrink], [0, shrink, y*shrink], [0, 0, 1.]])
         m = geometry.matrix @ from_crop
         out = cv2.warpAffine(crop, _index_matrix(m if matrix is None else matrix @ m)[:2], size, flags=cv2.INTER_LINEAR)
     return cv2.cvtColor(out, cv2.COLOR_BGR2RGB)

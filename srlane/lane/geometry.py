@@ -20,6 +20,9 @@ class ImageGeometry:
     img_h:int=320        # height of the network's image, pixels
     cut_height:int=270   # rows cropped from the original's top, pixels
     num_points:int=72    # rows at which a lane is sampled, the first at the bottom, the last at the top
+    cut_bottom:int=0     # rows cropped from the original's bottom, pixels
+    cut_left:int=0       # columns cropped from its left side, pixels
+    cut_right:int=0      # and from its right, pixels
 
     def __post_init__(self):
         for k in ('ori_img_w', 'ori_img_h', 'img_w', 'img_h'):
@@ -27,11 +30,18 @@ class ImageGeometry:
         if not 0 <= self.cut_height < self.ori_img_h:
             raise ValueError(f"cut_height={self.cut_height} leaves nothing of an image {self.ori_img_h} px high: "
                              f"choose 0 … {self.ori_img_h-1}")
+        left, top, right, bottom = self.crop
+        if min(self.cut_bottom, left, self.cut_right) < 0 or left >= right or top >= bottom:
+            raise ValueError(f"the crop {self.crop} (left, top, right, bottom) leaves nothing of an image "
+                             f"{self.ori_img_w}×{self.ori_img_h} px, or reaches beyond it")
         if not 2 <= self.num_points <= self.img_h:
             raise ValueError(f"num_points={self.num_points}: choose 2 … {self.img_h}; more than img_h rows would be closer than a pixel")
 
     @property
     def ori_size(self): return self.ori_img_w, self.ori_img_h   # (w, h) of the original image
+    @property
+    def crop(self): # (left, top, right, bottom) of what is kept, pixels of the original image
+        return self.cut_left, self.cut_height, self.ori_img_w - self.cut_right, self.ori_img_h - self.cut_bottom
     @property
     def img_size(self): return self.img_w, self.img_h           # (w, h) of the network's image
     @property
@@ -57,8 +67,9 @@ def prior_ys(self:ImageGeometry):
 @patch(as_prop=True)
 def matrix(self:ImageGeometry):
     "(3, 3) float64: takes (x, y, 1) in pixels of the original image to pixels of the network's"
-    sx, sy = self.img_w/self.ori_img_w, self.img_h/(self.ori_img_h - self.cut_height)
-    return np.array([[sx, 0, 0], [0, sy, -self.cut_height*sy], [0, 0, 1.]])
+    left, top, right, bottom = self.crop
+    sx, sy = self.img_w/(right - left), self.img_h/(bottom - top)
+    return np.array([[sx, 0, -left*sx], [0, sy, -top*sy], [0, 0, 1.]])
 
 @patch
 def to_network(self:ImageGeometry,
@@ -82,12 +93,26 @@ def with_size(self:ImageGeometry,
               w, # width of another original image, pixels
               h, # its height, pixels
              )->ImageGeometry:
-    "The same crop (as a share of the height) and network image for an original of another size"
+    "The same crop (as shares of height and width) and network image for an original of another size"
     if (w, h) == self.ori_size: return self
-    return replace(self, ori_img_w=w, ori_img_h=h, cut_height=min(round(self.cut_height*h/self.ori_img_h), h - 1))
+    top = min(round(self.cut_height*h/self.ori_img_h), h - 1)
+    left = min(round(self.cut_left*w/self.ori_img_w), w - 1)
+    return replace(self, ori_img_w=w, ori_img_h=h, cut_height=top, cut_left=left,
+                   cut_bottom=min(round(self.cut_bottom*h/self.ori_img_h), h - 1 - top),
+                   cut_right=min(round(self.cut_right*w/self.ori_img_w), w - 1 - left))
+
+# %% ../../nbs/lane/00_geometry.ipynb #c4d2f527
+@patch
+def with_crop(self:ImageGeometry,
+              crop, # (left, top, right, bottom) of what is kept, whole pixels of the original image
+             )->ImageGeometry:
+    "The same sizes with another crop"
+    left, top, right, bottom = map(int, crop)
+    return replace(self, cut_left=left, cut_height=top, cut_right=self.ori_img_w - right, cut_bottom=self.ori_img_h - bottom)
 
 # %% ../../nbs/lane/00_geometry.ipynb #ff5769cd
-def build_geometry(cfg, # configuration, or a dict with the six sizes
+def build_geometry(cfg, # configuration, or a dict with the six sizes; crops of bottom and sides where it has them
                   )->ImageGeometry:
     "The geometry that a configuration describes"
-    return ImageGeometry(**{k: int(cfg[k]) for k in ImageGeometry.__dataclass_fields__})
+    fields = ImageGeometry.__dataclass_fields__
+    return ImageGeometry(**{k: int(cfg[k]) for k in fields if k in cfg or k not in ('cut_bottom', 'cut_left', 'cut_right')})

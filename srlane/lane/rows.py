@@ -65,6 +65,7 @@ def decode_row(row, # (4 + P,) float32 as predicted, in fractions of the network
     valid[:start] = np.logical_and.accumulate(valid[:start][::-1])[::-1]
     valid[min(start + length - 1, geometry.strips) + 1:] = False
     if valid.sum() < 2: return None
-    h, cut = geometry.ori_img_h, geometry.cut_height
-    ys = (geometry.prior_ys.astype(np.float64)[valid]*(h - cut) + cut)/h
-    return Lane(np.stack([xs[valid], ys], 1)[::-1], score)
+    (w, h), (left, top, right, bottom) = geometry.ori_size, geometry.crop
+    ys = (geometry.prior_ys.astype(np.float64)[valid]*(bottom - top) + top)/h
+    xs = xs[valid] if (left, right) == (0, w) else (xs[valid]*(right - left) + left)/w
+    return Lane(np.stack([xs, ys], 1)[::-1], score)
