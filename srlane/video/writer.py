@@ -70,12 +70,12 @@ class _PyAV:
         try: self.file.mux(self.stream.encode(None))
         finally: self.file.close()
 
-# %% ../../nbs/video/00_writer.ipynb #c6fe5992
+# %% ../../nbs/video/00_writer.ipynb #d157f479
 class _OpenCV:
     "VP8 in WebM, by OpenCV"
     def __init__(self, path, fps, *_): self.path, self.fps, self.n = path, float(fps), 0
     def open(self, w, h):
-        with _quiet(): self.file = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'VP80'), self.fps, (w, h))
+        self.file = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'VP80'), self.fps, (w, h))
         if not self.file.isOpened(): raise OSError("this build of OpenCV writes no VP8; pip install 'srlane[video]'")
     def write(self, img):
         self.file.write(cv2.cvtColor(img, cv2.COLOR_RGB2BGR))
@@ -85,14 +85,6 @@ class _OpenCV:
         found, n = cv2.VideoCapture(str(self.path)), 0
         while found.grab(): n += 1
         if n < self.n: raise OSError(f'only {n} of {self.n} frames reached the file; is the disk full?')
-
-class _quiet:
-    "OpenCV's log without the line on WebM's tag, which is no concern"
-    def __enter__(self):
-        self.level = cv2.getLogLevel() if hasattr(cv2, 'getLogLevel') else None
-        if self.level is not None: cv2.setLogLevel(0)
-    def __exit__(self, *_):
-        if self.level is not None: cv2.setLogLevel(self.level)
 
 # %% ../../nbs/video/00_writer.ipynb #cda42fd7
 def video_path(path, # with or without suffix
