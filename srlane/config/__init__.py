@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ConfigError', 'Config', 'experiment', 'options_given', 'run_options', 'Source', 'presets', 'where', 'check_values',
-           'load_config', 'save_config']
+           'load_config', 'parse_config', 'save_config']
 
 # %% ../../nbs/config/index.ipynb #3e61434b
 from .expressions import ConfigError
 from .schema import Config, experiment, options_given, run_options
 from .source import Source, presets, where
 from .checks import check_values
-from .load import load_config, save_config
+from .load import load_config, parse_config, save_config
 
 _all_ = ['ConfigError', 'Config', 'experiment', 'options_given', 'run_options', 'Source', 'presets', 'where',
-         'check_values', 'load_config', 'save_config']
+         'check_values', 'load_config', 'parse_config', 'save_config']

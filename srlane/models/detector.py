@@ -49,6 +49,18 @@ def forward(self:TwoStageDetector,
     predictions, attns = self.roi_head(pyramid, proposals)
     return self.loss(batch, maps, predictions, attns) if self.training else predictions[-1]
 
+# %% ../../nbs/models/07_detector.ipynb #e736fa3a
+@patch
+def get_lanes(self:TwoStageDetector,
+              rows:Tensor,              # (B,N,4+P) as the network returns them in evaluation
+              meta:list=None,           # a dict for each image: its `geometry`, or its `size` (w,h) and `cut_height`; where missing, the network's
+              conf_threshold:float=None, # least probability of a lane, 0..1; None: the network's own
+              nms_thres:float=None,     # px of the network's image, closer lanes are one lane; None: the network's own
+              max_lanes:int=None,       # kept in an image at most; None: the network's own
+             )->list[list]:             # a list of `Lane` for each image, likeliest first
+    "The lanes in each image"
+    return self.roi_head.get_lanes(rows, meta, conf_threshold, nms_thres, max_lanes)
+
 # %% ../../nbs/models/07_detector.ipynb #60620e37
 @patch
 def loss(self:TwoStageDetector,

@@ -11,12 +11,13 @@ from torch import nn
 
 # %% ../../nbs/models/08_infer.ipynb #261ef47a
 @torch.no_grad()
-def infer(net:nn.Module,  # a `TwoStageDetector` in evaluation mode, without wrappers
+def infer(net:nn.Module,  # a `TwoStageDetector`, or what has its `get_lanes`, in evaluation mode and without wrappers
           batches,        # of dicts with `img` (B,3,H,W) and `meta`, as `collate` makes them, on the network's device
           forward=None,   # batch -> rows, called in the network's place: Fabric's or a compiled wrapper
+          **thresholds,   # `conf_threshold`, `nms_thres`, `max_lanes`; the network's own where not given
          ):               # yields a batch, its rows (B,N,4+P) as the network returns them, and a list of `Lane` for each image
     "Find the lanes in batches of images"
     for batch in batches:
         if net.training: raise ValueError('the network is in training mode, in which it returns losses: call net.eval() first')
         rows = (forward or net)(batch)
-        yield batch, rows, net.roi_head.get_lanes(rows, batch['meta'])
+        yield batch, rows, net.get_lanes(rows, batch['meta'], **thresholds)

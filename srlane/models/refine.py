@@ -163,6 +163,11 @@ def _one_each(values, n, name):
     if len(values) not in (1, n): raise ValueError(f'{name} has {len(values)} entries for {n} refinement stages: give one for all, or {n}')
     return values*n if len(values) == 1 else values
 
+def _check_thresholds(conf_threshold, nms_thres, max_lanes):
+    check_counts(max_lanes=max_lanes)
+    if not 0 <= conf_threshold <= 1: raise ValueError(f'conf_threshold is {conf_threshold}: a probability lies between 0 and 1')
+    if not 0 <= nms_thres < math.inf: raise ValueError(f'nms_thres is {nms_thres}: a distance in pixels must be 0 or more')
+
 # %% ../../nbs/models/06_refine.ipynb #d6ae175e
 class CascadeRefineHead(nn.Module):
     "Refinement stages, their losses, and the way from predictions to lanes"
@@ -183,9 +188,8 @@ class CascadeRefineHead(nn.Module):
                  n_candidates:int=4,                        # proposals that a target can have at most, in the assignment
                 ):
         super().__init__()
-        check_counts(refine_layers=refine_layers, max_lanes=max_lanes, n_candidates=n_candidates)
-        if not 0 <= conf_threshold <= 1: raise ValueError(f'conf_threshold is {conf_threshold}: a probability lies between 0 and 1')
-        if not 0 <= nms_thres < math.inf: raise ValueError(f'nms_thres is {nms_thres}: a distance in pixels must be 0 or more')
+        check_counts(refine_layers=refine_layers, n_candidates=n_candidates)
+        _check_thresholds(conf_threshold, nms_thres, max_lanes)
         P = geometry.num_points
         self.geometry, self.max_lanes, self.n_candidates = geometry, max_lanes, n_candidates
         self.conf_threshold, self.nms_thres = conf_threshold, nms_thres
@@ -234,10 +238,16 @@ def loss(self:CascadeRefineHead,
 @torch.no_grad()
 def get_lanes(self:CascadeRefineHead,
               output:Tensor,        # (B,N,4+P) the network's output in evaluation
-              meta:list=None,       # a dict for each image: original's `size` (w,h) and `cut_height`; where missing, those of `geometry`
+              meta:list=None,       # a dict for each image: its `geometry`, or its `size` (w,h) and `cut_height`; where missing, the network's
+              conf_threshold:float=None,    # least probability of a lane; None: the network's own, as below
+              nms_thres:float=None, # px of the network's image
+              max_lanes:int=None,   # kept in an image at most
              )->list[list]:         # a list of `Lane` for each image, likeliest first
     "The lanes in each image"
-    keep, broken = select_lanes(output, self.geometry.img_w, self.conf_threshold, self.nms_thres, self.max_lanes)
+    chosen = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
+    chosen = {k:getattr(self, k) if v is None else v for k,v in chosen.items()}
+    _check_thresholds(**chosen)
+    keep, broken = select_lanes(output, self.geometry.img_w, **chosen)
     rows = at_least_float32(output).gather(1, keep.clamp(min=0)[...,None].expand(-1, -1, output.shape[-1])).float()
     score = rows[...,ROW.logits].softmax(-1)[...,1]
     n_broken = broken.sum(1)[:,None].expand_as(keep)
@@ -257,6 +267,7 @@ def _count_broken(self:CascadeRefineHead, n):
 
 @patch
 def _geometry_of(self:CascadeRefineHead, meta):
+    if meta.get('geometry') is not None: return meta['geometry']
     w,h = meta.get('size') or self.geometry.ori_size
     g = self.geometry.with_size(int(w), int(h))
     return g if meta.get('cut_height') is None else replace(g, cut_height=int(meta['cut_height']))
