@@ -44,7 +44,7 @@ def flicker(sequence,  # over frames: lists of `Lane`
     changes = [len(a) + len(b) - 2*len(_match(a, b, gate)) for a, b in zip(grids, grids[1:])]
     return float(np.mean(changes)) if changes else 0.
 
-# %% ../../nbs/video/03_track.ipynb #238d455b
+# %% ../../nbs/video/03_track.ipynb #9ba66da8
 class _Track:
     "A lane's estimated place, velocity and extent"
     def __init__(self, z, score, top, bottom, shown):
@@ -58,11 +58,11 @@ class _Track:
     def correct(self, z, score, top, bottom, dt, gain, gate):
         r = z - self.x
         common = np.flatnonzero(np.isfinite(r))
-        gain = gain + (1 - gain)*min(1., abs(r[common].mean())/gate)
         y = _YS[common]
-        fit = np.polyval(np.polyfit(y, r[common], min(2, len(common) - 1)), _YS.clip(y[0], y[-1]))
-        self.x = np.where(np.isnan(self.x), z, self.x + gain*np.where(np.isfinite(r), r, fit))
+        fit = np.polyval(np.polyfit(y, r[common], min(1, len(common) - 1)), _YS.clip(y[0], y[-1]))
         self.v = self.v + gain**2/(2 - gain)/dt*fit
+        gain = gain + .5*(1 - gain)*min(1., abs(r[common].mean())/gate)
+        self.x = np.where(np.isnan(self.x), z, self.x + gain*np.where(np.isfinite(r), r, fit))
         self.score += gain*(score - self.score)
         self.top, self.bottom = self.top + gain/2*(top - self.top), self.bottom + gain/2*(bottom - self.bottom)
         self.x[(_YS < min(top, self.top) - .03) | (_YS > max(bottom, self.bottom) + .03)] = np.nan
@@ -74,7 +74,7 @@ class _Track:
     @property
     def xs(self): return np.where((_YS >= self.top - 1e-9) & (_YS <= self.bottom + 1e-9), self.x, np.nan)
 
-# %% ../../nbs/video/03_track.ipynb #6d607852
+# %% ../../nbs/video/03_track.ipynb #bfcb8918
 class Tracked(NamedTuple):
     "The lanes of a frame after tracking"
     curves:list        # of `Lane`, from the oldest to the newest
@@ -84,10 +84,10 @@ class Tracked(NamedTuple):
 class Tracker:
     "Lanes that keep their identity over the frames of one video"
     def __init__(self,
-                 gain:float=.4,     # share of a measurement that is taken at once: 1 is no smoothing, .2 a lot
+                 gain:float=.3,     # share of a measurement that is taken at once: 1 is no smoothing, .2 a lot
                  min_hits:int=3,    # frames in a row that a lane must be found before it is shown
                  max_misses:int=8,  # frames that a lane is shown without being found
-                 gate:float=.08,    # widths of the image: lanes further apart are different ones
+                 gate:float=.05,    # widths of the image: lanes further apart are different ones
                  max_gap:float=1.,  # seconds between frames after which all is forgotten
                 ):
         if not 0 < gain <= 1: raise ValueError(f'gain={gain!r}: give a number above 0, at most 1')
@@ -99,7 +99,7 @@ class Tracker:
         "Forget all lanes; their numbers are not used again"
         self.tracks, self.size, self.time, self.fresh = [], None, None, True
 
-# %% ../../nbs/video/03_track.ipynb #a3df690f
+# %% ../../nbs/video/03_track.ipynb #ae4eac3d
 from fastcore.basics import patch
 
 @patch
@@ -115,7 +115,7 @@ def _new_frame(self:Tracker, size, time)->float: # time since the last frame: se
 def _forget(self:Tracker):
     "Drop the tracks that ended, and those that glide where another lane was found"
     found = [t.xs for t in self.tracks if not t.misses and t.shown]
-    lost = lambda t: t.misses > (self.max_misses if t.shown else 0) or t.misses and any(_distance(t.xs, o) < self.gate for o in found)
+    lost = lambda t: t.misses > (self.max_misses if t.shown else 0) or t.misses and any(_distance(t.xs, o) < self.gate/3 for o in found)
     self.tracks = [t for t in self.tracks if not lost(t)]
 
 @patch
