@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Prediction']
 
-# %% ../../nbs/predict/06_prediction.ipynb #b29ab2d6
+# %% ../../nbs/predict/06_prediction.ipynb #e88ce247
 import io, json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,9 @@ from fastcore.basics import patch
 from ..lane import Lane
 from ..lane.text import lanes_to_culane
 from ..look.pictures import draw_lanes, save_image, show_image
+from .frame import read_frame
 
-# %% ../../nbs/predict/06_prediction.ipynb #5ab2cd5b
+# %% ../../nbs/predict/06_prediction.ipynb #49f1d7c2
 @dataclass(repr=False)
 class Prediction:
     "The lanes in one image"
@@ -44,10 +45,11 @@ class Prediction:
         scores = ', '.join(f'{s:.2f}' for s in self.scores)
         return f"Prediction({self.name}, {w}×{h}: {n or 'no'} lane{'s'*(n != 1)}{f', scores {scores}' if n else ''})"
 
-# %% ../../nbs/predict/06_prediction.ipynb #d27c3c96
+# %% ../../nbs/predict/06_prediction.ipynb #8d284b39
 def _picture(self):
-    "The image, or an error that says how to get it"
+    "The image; where it was not kept, read again from its file"
     if self.image is not None: return self.image
+    if self.path is not None and self.time is None: return read_frame(self.path).image
     raise ValueError(f'{self.name}: its image was not kept; go through the predictions with stream=True, or set .image')
 
 @patch
@@ -75,7 +77,7 @@ def _repr_png_(self:Prediction):
     small.quantize(128, method=Image.Quantize.FASTOCTREE).save(out, 'PNG', optimize=True)
     return out.getvalue()
 
-# %% ../../nbs/predict/06_prediction.ipynb #ef4944fb
+# %% ../../nbs/predict/06_prediction.ipynb #66d20db3
 @patch
 def save(self:Prediction,
          path, # .jpg or .png; its folder is made
@@ -84,7 +86,7 @@ def save(self:Prediction,
     save_image(self.draw(), path)
     return Path(path)
 
-# %% ../../nbs/predict/06_prediction.ipynb #d3cdcfed
+# %% ../../nbs/predict/06_prediction.ipynb #278053b0
 def _few_points(points, # (n, 2) pixels
                 off=1., # pixels that the line may be off
                ): # (m, 2)
@@ -99,7 +101,7 @@ def to_labelme(self:Prediction)->dict:
     name = Path(self.path).name if self.path else self.name
     return dict(version='5.4.1', flags={}, shapes=shapes, imagePath=name, imageData=None, imageHeight=self.size[1], imageWidth=self.size[0])
 
-# %% ../../nbs/predict/06_prediction.ipynb #f67a6e86
+# %% ../../nbs/predict/06_prediction.ipynb #64d96d44
 @patch
 def to_culane(self:Prediction)->str:
     "The text of a `.lines.txt` file"
@@ -114,7 +116,7 @@ def to_tusimple(self:Prediction,
     ms = sum(v for k, v in self.timing.items() if k != 'read')
     return dict(raw_file=self.name, lanes=[o.to_tusimple(rows, self.size) for o in self.curves], h_samples=rows, run_time=round(ms) or 10)
 
-# %% ../../nbs/predict/06_prediction.ipynb #ad8ade45
+# %% ../../nbs/predict/06_prediction.ipynb #4653b196
 @patch
 def to_dict(self:Prediction)->dict:
     "Everything but the image, as JSON can hold it"

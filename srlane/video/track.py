@@ -5,11 +5,14 @@
 # %% auto #0
 __all__ = ['flicker', 'Tracked', 'Tracker']
 
-# %% ../../nbs/video/03_track.ipynb #9f8bbeb2
+# %% ../../nbs/video/03_track.ipynb #fd4ef94b
+from dataclasses import replace
 from typing import NamedTuple
 import numpy as np
+from fastcore.basics import patch
 from scipy.optimize import linear_sum_assignment
 from ..lane import Lane
+from .ego import ego_lanes, lateral_offset
 
 # %% ../../nbs/video/03_track.ipynb #c7de1fc7
 _YS = np.linspace(0, 1, 97)   # the grid: rows as fractions of the image's height
@@ -99,9 +102,7 @@ class Tracker:
         "Forget all lanes; their numbers are not used again"
         self.tracks, self.size, self.time, self.fresh = [], None, None, True
 
-# %% ../../nbs/video/03_track.ipynb #ae4eac3d
-from fastcore.basics import patch
-
+# %% ../../nbs/video/03_track.ipynb #e7ebd21f
 @patch
 def _new_frame(self:Tracker, size, time)->float: # time since the last frame: seconds, or 1 where no times are given
     "Let the tracks move on to a new frame; another size, or a jump in time, is another video"
@@ -161,3 +162,13 @@ def _at(e, y, x):
     "x at an end, continued by at most a few rows"
     k = (0, 1) if e < y[0] else (-2, -1) if e > y[-1] else None
     return float(np.interp(e, y, x) if k is None else x[k[0]] + (e - y[k[0]])*np.diff(x[list(k)])[0]/np.diff(y[list(k)])[0])
+
+# %% ../../nbs/video/03_track.ipynb #fb5862ab
+@patch
+def update(self:Tracker,
+           prediction, # a `Prediction`, of the next frame
+          ): # another: with `curves` and `scores` tracked, `ids`, `raw`, `ego`, `offset`
+    "Take in a frame's prediction"
+    t = self.step(prediction.curves, prediction.scores, prediction.size, prediction.time)
+    ego = ego_lanes(t.curves)
+    return replace(prediction, curves=t.curves, ids=t.ids, raw=prediction.curves, ego=ego, offset=lateral_offset(t.curves, ego))
