@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from ..lane import Lane
 from .ego import ego_lanes, lateral_offset
 
-# %% ../../nbs/video/03_track.ipynb #c7de1fc7
+# %% ../../nbs/video/03_track.ipynb #fa448851
 _YS = np.linspace(0, 1, 97)   # the grid: rows as fractions of the image's height
 
 def _on_grid(curve)->np.ndarray: # (97,) xs, fractions of the width; NaN where the lane is not
@@ -22,19 +22,20 @@ def _on_grid(curve)->np.ndarray: # (97,) xs, fractions of the width; NaN where t
     inside = (_YS >= curve.points[0,1] - 1e-9) & (_YS <= curve.points[-1,1] + 1e-9)
     return np.where(inside, curve(_YS), np.nan)
 
-def _distance(a, b # (97,) xs of two lanes
-             )->float: # widths of the image; inf where they share too few rows
-    "How far two lanes are apart on average"
-    both = np.isfinite(a) & np.isfinite(b)
-    least = max(2, .3*min(np.isfinite(a).sum(), np.isfinite(b).sum()))
-    return float(abs(a[both] - b[both]).mean()) if both.sum() >= least else np.inf
+def _distances(xs, others # (n, 97), (m, 97): xs of lanes
+              )->np.ndarray: # (n, m) widths of the image; inf where two lanes share too few rows
+    "How far lanes are apart on average"
+    a, b = np.reshape(xs, (-1, 1, len(_YS))), np.reshape(others, (1, -1, len(_YS)))
+    d, length = abs(a - b), np.minimum(np.isfinite(a).sum(-1), np.isfinite(b).sum(-1))
+    both = np.isfinite(d)
+    n = both.sum(-1)
+    return np.where(n >= np.maximum(2, .3*length), np.where(both, d, 0).sum(-1)/np.maximum(n, 1), np.inf)
 
 def _match(xs, others, # (n, 97), (m, 97): xs of lanes
            gate,       # widths of the image: lanes further apart are different ones
           )->list:     # of (i, j)
     "The pairs of lanes that are one and the same: those with the least distances in all"
-    if not len(xs) or not len(others): return []
-    cost = np.array([[_distance(a, b) for b in others] for a in xs])
+    cost = _distances(xs, others)
     pairs = zip(*linear_sum_assignment(np.where(cost < gate, cost, 1e3)))
     return [(int(i), int(j)) for i, j in pairs if cost[i, j] < gate]
 
@@ -47,7 +48,7 @@ def flicker(sequence,  # over frames: lists of `Lane`
     changes = [len(a) + len(b) - 2*len(_match(a, b, gate)) for a, b in zip(grids, grids[1:])]
     return float(np.mean(changes)) if changes else 0.
 
-# %% ../../nbs/video/03_track.ipynb #9ba66da8
+# %% ../../nbs/video/03_track.ipynb #8e207b56
 class _Track:
     "A lane's estimated place, velocity and extent"
     def __init__(self, z, score, top, bottom, shown):
@@ -61,10 +62,11 @@ class _Track:
     def correct(self, z, score, top, bottom, dt, gain, gate):
         r = z - self.x
         common = np.flatnonzero(np.isfinite(r))
-        y = _YS[common]
-        fit = np.polyval(np.polyfit(y, r[common], min(1, len(common) - 1)), _YS.clip(y[0], y[-1]))
+        y, mean = _YS[common], r[common].mean()
+        slope = (r[common]*(y - y.mean())).sum()/max(((y - y.mean())**2).sum(), 1e-9)
+        fit = mean + slope*(_YS.clip(y[0], y[-1]) - y.mean())
         self.v = self.v + gain**2/(2 - gain)/dt*fit
-        gain = gain + .5*(1 - gain)*min(1., abs(r[common].mean())/gate)
+        gain = gain + .5*(1 - gain)*min(1., abs(mean)/gate)
         self.x = np.where(np.isnan(self.x), z, self.x + gain*np.where(np.isfinite(r), r, fit))
         self.score += gain*(score - self.score)
         self.top, self.bottom = self.top + gain/2*(top - self.top), self.bottom + gain/2*(bottom - self.bottom)
@@ -102,7 +104,7 @@ class Tracker:
         "Forget all lanes; their numbers are not used again"
         self.tracks, self.size, self.time, self.fresh = [], None, None, True
 
-# %% ../../nbs/video/03_track.ipynb #e7ebd21f
+# %% ../../nbs/video/03_track.ipynb #62df6c7d
 @patch
 def _new_frame(self:Tracker, size, time)->float: # time since the last frame: seconds, or 1 where no times are given
     "Let the tracks move on to a new frame; another size, or a jump in time, is another video"
@@ -116,7 +118,7 @@ def _new_frame(self:Tracker, size, time)->float: # time since the last frame: se
 def _forget(self:Tracker):
     "Drop the tracks that ended, and those that glide where another lane was found"
     found = [t.xs for t in self.tracks if not t.misses and t.shown]
-    lost = lambda t: t.misses > (self.max_misses if t.shown else 0) or t.misses and any(_distance(t.xs, o) < self.gate/3 for o in found)
+    lost = lambda t: t.misses > (self.max_misses if t.shown else 0) or t.misses and (_distances([t.xs], found) < self.gate/3).any()
     self.tracks = [t for t in self.tracks if not lost(t)]
 
 @patch
@@ -139,7 +141,7 @@ def step(self:Tracker,
     self.fresh = False
     return self._shown()
 
-# %% ../../nbs/video/03_track.ipynb #df354b63
+# %% ../../nbs/video/03_track.ipynb #7bc8d279
 @patch
 def _shown(self:Tracker)->Tracked:
     "The lanes of the tracks that are old enough"
@@ -156,7 +158,7 @@ def _curve(t): # a `Lane`, or None
     y, x = _YS[known], t.x[known]
     inside = (y > t.top + .002) & (y < t.bottom - .002)
     ends = [(_at(e, y, x), e) for e in (t.top, t.bottom)]
-    return Lane([ends[0], *zip(x[inside], y[inside]), ends[1]], t.score) if t.bottom - t.top > .01 else None
+    return Lane([ends[0], *zip(x[inside], y[inside]), ends[1]], None if np.isnan(t.score) else t.score) if t.bottom - t.top > .01 else None
 
 def _at(e, y, x):
     "x at an end, continued by at most a few rows"
