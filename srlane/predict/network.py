@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pick_device', 'Network', 'load_network']
 
-# %% ../../nbs/predict/04_network.ipynb #0821fe71
+# %% ../../nbs/predict/04_network.ipynb #37f505b1
 import copy
 from pathlib import Path
 import torch
@@ -15,7 +15,7 @@ from ..models.detector import TwoStageDetector, build_net
 from ..training.checkpoint import CheckpointError, load_checkpoint
 from ..training.weights import load_weights, weights_file
 
-# %% ../../nbs/predict/04_network.ipynb #c6603166
+# %% ../../nbs/predict/04_network.ipynb #96c168c9
 def _config_of(path, checkpoint, config=None):
     "The configuration of a checkpoint"
     if config is not None: return load_config(config)
@@ -26,7 +26,7 @@ def _config_of(path, checkpoint, config=None):
     raise CheckpointError(f"{path}: it does not say which network its weights belong to: give the configuration that it was "
                           f"trained with, config=… ({', '.join(presets())}, or a .yaml or published .py file)")
 
-# %% ../../nbs/predict/04_network.ipynb #37fe0925
+# %% ../../nbs/predict/04_network.ipynb #16c84059
 def pick_device(device=None # 'cpu', 'cuda', 'cuda:1', a `torch.device`; None: a CUDA GPU where there is one
                )->torch.device:
     "The device to compute on"
@@ -38,7 +38,7 @@ def pick_device(device=None # 'cpu', 'cuda', 'cuda:1', a `torch.device`; None: a
         raise ValueError(f"device={str(device)!r}: {there}; leave it out to use what there is")
     return device
 
-# %% ../../nbs/predict/04_network.ipynb #fbe1a7ad
+# %% ../../nbs/predict/04_network.ipynb #57dd9603
 class Network:
     "A network of torch in evaluation mode"
     training = False
@@ -62,7 +62,7 @@ class Network:
         g = self.geometry
         return f'Network({self.name}: {g.img_w}×{g.img_h} from {g.ori_img_w}×{g.ori_img_h} px cropped to {g.crop}, on {self.device})'
 
-# %% ../../nbs/predict/04_network.ipynb #c1ffe484
+# %% ../../nbs/predict/04_network.ipynb #09285a2e
 def load_network(weights,     # a run's folder, a checkpoint, weights (see `config`), or a `TwoStageDetector`
                  config=None, # a preset, a .yaml or a published .py file; None: the configuration in the checkpoint, or beside it
                  device=None, # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
