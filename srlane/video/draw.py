@@ -36,15 +36,15 @@ def _plate(img, lines): # drawn into
     cv2.multiply(part, (.4,)*4, part)
     for k, l in enumerate(lines): cv2.putText(img, l, (pad, gap*(k + 1)), font[0], scale, (255, 255, 255), 1, cv2.LINE_AA)
 
-# %% ../../nbs/video/04_draw.ipynb #a076bb49
+# %% ../../nbs/video/04_draw.ipynb #e75a4c6b
 def _colors(curves, ids)->list: # of RGB
     "A colour for each lane: by its identity, or by its place where it has none"
     shades = list(LANE_COLORS.values())
     return [lane_color(p) for p in lane_places(curves)] if ids is None else [shades[(i - 1)%len(shades)] for i in ids]
 
 def _offset_text(offset)->str:
-    side = 'in the middle of the lane' if abs(offset) < .03 else f"{abs(offset):.2f} lane widths {'right' if offset > 0 else 'left'} of the middle"
-    return f'camera {side}'
+    if abs(offset) < .03: return 'camera in the middle of the lane'
+    return f"camera {abs(offset):.2f} lane widths {'right' if offset > 0 else 'left'} of the middle"
 
 # %% ../../nbs/video/04_draw.ipynb #c99049de
 def draw_frame(img,         # (H, W, 3) uint8 RGB; it stays as it is

@@ -79,6 +79,21 @@ class _Track:
     @property
     def xs(self): return np.where((_YS >= self.top - 1e-9) & (_YS <= self.bottom + 1e-9), self.x, np.nan)
 
+# %% ../../nbs/video/03_track.ipynb #1a19b779
+def _curve(t): # a `Lane`, or None
+    "A track's lane: its xs on the grid, and its two ends"
+    known = np.isfinite(t.x)
+    if known.sum() < 2: return None
+    y, x = _YS[known], t.x[known]
+    inside = (y > t.top + .002) & (y < t.bottom - .002)
+    ends = [(_at(e, y, x), e) for e in (t.top, t.bottom)]
+    return Lane([ends[0], *zip(x[inside], y[inside]), ends[1]], None if np.isnan(t.score) else t.score) if t.bottom - t.top > .01 else None
+
+def _at(e, y, x):
+    "x at an end, continued by at most a few rows"
+    k = (0, 1) if e < y[0] else (-2, -1) if e > y[-1] else None
+    return float(np.interp(e, y, x) if k is None else x[k[0]] + (e - y[k[0]])*np.diff(x[list(k)])[0]/np.diff(y[list(k)])[0])
+
 # %% ../../nbs/video/03_track.ipynb #bfcb8918
 class Tracked(NamedTuple):
     "The lanes of a frame after tracking"
@@ -141,7 +156,7 @@ def step(self:Tracker,
     self.fresh = False
     return self._shown()
 
-# %% ../../nbs/video/03_track.ipynb #7bc8d279
+# %% ../../nbs/video/03_track.ipynb #ec90ccf6
 @patch
 def _shown(self:Tracker)->Tracked:
     "The lanes of the tracks that are old enough"
@@ -150,20 +165,6 @@ def _shown(self:Tracker)->Tracked:
         if t.id is None: t.id = self.last_id = self.last_id + 1
     lanes.sort(key=lambda o: o[0].id)
     return Tracked([c for _, c in lanes], np.array([t.score for t, _ in lanes], float), [t.id for t, _ in lanes])
-
-def _curve(t): # a `Lane`, or None
-    "A track's lane: its xs on the grid, and its two ends"
-    known = np.isfinite(t.x)
-    if known.sum() < 2: return None
-    y, x = _YS[known], t.x[known]
-    inside = (y > t.top + .002) & (y < t.bottom - .002)
-    ends = [(_at(e, y, x), e) for e in (t.top, t.bottom)]
-    return Lane([ends[0], *zip(x[inside], y[inside]), ends[1]], None if np.isnan(t.score) else t.score) if t.bottom - t.top > .01 else None
-
-def _at(e, y, x):
-    "x at an end, continued by at most a few rows"
-    k = (0, 1) if e < y[0] else (-2, -1) if e > y[-1] else None
-    return float(np.interp(e, y, x) if k is None else x[k[0]] + (e - y[k[0]])*np.diff(x[list(k)])[0]/np.diff(y[list(k)])[0])
 
 # %% ../../nbs/video/03_track.ipynb #fb5862ab
 @patch
