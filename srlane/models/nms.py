@@ -73,8 +73,11 @@ def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: lo
                  max_lanes:int=4,          # most lanes per image
                 )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, then -1; (B, N) bool, broken rows
     "Which proposals become lanes"
-    device, pred, strips = pred.device, pred.float().cpu(), pred.shape[-1] - ROW.head - 1       # one journey
-    scores, (start, length) = pred[..., ROW.logits].softmax(-1)[..., 1], (pred[..., ROW.extent]*strips).split(1, -1)
-    rows = torch.cat([pred[..., ROW.logits], start, start + length - 1, pred[..., ROW.xs]*width], -1)
-    keep = lane_nms(rows, scores, nms_thres, max_lanes, scores >= conf_threshold)
-    return keep.to(device), ~pred.isfinite().all(-1).to(device)
+    rows = pred.detach().float().cpu()          # one journey
+    scores, rows = rows[..., ROW.logits].softmax(-1)[..., 1].numpy(), rows.numpy()
+    broken, strips = ~np.isfinite(rows).all(-1), rows.shape[-1] - ROW.head - 1
+    with np.errstate(over='ignore', invalid='ignore'):
+        start, length = rows[..., ROW.start, None]*np.float32(strips), rows[..., ROW.length, None]*np.float32(strips)
+        pixels = np.concatenate([rows[..., ROW.logits], start, start + length - 1, rows[..., ROW.xs]*np.float32(width)], -1)
+        keep = _walk(pixels, scores, nms_thres, max_lanes, scores >= np.float32(conf_threshold))
+    return torch.from_numpy(keep).to(pred.device), torch.from_numpy(broken).to(pred.device)

@@ -248,12 +248,12 @@ def get_lanes(self:CascadeRefineHead,
     chosen = {k:getattr(self, k) if v is None else v for k,v in chosen.items()}
     _check_thresholds(**chosen)
     rows = output.float().cpu()     # one journey: 12 KB an image
-    keep, broken = select_lanes(rows, self.geometry.img_w, **chosen)
+    keep, broken = (o.numpy() for o in select_lanes(rows, self.geometry.img_w, **chosen))
     self._count_broken(int(broken.sum()))
-    image, place = (keep >= 0).nonzero(as_tuple=True)       # of the winners, each image's likeliest first
-    rows, image = rows[image, keep[image, place]], image.tolist()
-    geometries = [self._geometry_of(m) for m in (meta or [{}]*len(keep))]
-    found = decode_rows(rows.numpy(), [geometries[i] for i in image], rows[:,ROW.logits].softmax(-1)[:,1].tolist())
+    image, place = (keep >= 0).nonzero()        # of the winners, each image's likeliest first
+    rows, geometries = rows.numpy()[image, keep[image, place]], [self._geometry_of(m) for m in (meta or [{}]*len(keep))]
+    scores = torch.from_numpy(rows[:,ROW.logits]).softmax(-1)[:,1].tolist()
+    found = decode_rows(rows, [geometries[i] for i in image], scores)
     lanes = [[] for _ in keep]
     for i,lane in zip(image, found):
         if lane is not None: lanes[i].append(lane)
