@@ -5,10 +5,11 @@
 A drive along a synthetic road is written as a video. Each kind of work is then timed alone, with everything it needs at
 hand: decode, infer (prepare, network and decoding), track, draw, encode. `srlane.video.annotate` does them at the same
 time, each in a thread. Rounds of both take turns, so that a busy machine disturbs both alike, and the ratio is the
-median over rounds. Where the parts together need more of the CPU than there is, the second number tells more: the
-frames a second that the cores would allow if none of them ever waited.
+median over rounds. A busy machine may not give a second thread a core of its own. How many cores there really are is
+measured in each round, by work that needs no Python, in one thread and in two; the second ratio compares with what that
+many cores allow, where the first supposes that every part had a core for itself.
 The last line is one JSON object."""
-import argparse, json, os, tempfile, time, warnings
+import argparse, hashlib, json, tempfile, threading, time, warnings
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -26,6 +27,19 @@ def timed(work):
     clock, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - clock, time.process_time() - cpu
+
+def spin():
+    "Work that does not hold Python's lock"
+    for _ in range(12): hashlib.sha256(bytes(1 << 22))
+
+def cores_given()->float: # 1 … 2
+    "How many cores two threads get together, in units of what one gets"
+    def together():
+        threads = [threading.Thread(target=spin) for _ in range(2)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+    one, two = timed(spin)[0], timed(together)[0]
+    return min(2., max(1., 2*one/two))
 
 class Labelled:
     "A predictor with random weights, which finds nothing: the road's own lanes are tracked and drawn in place of its own"
@@ -69,21 +83,23 @@ def main():
             track=lambda: [tracker.update(o) for o in found], draw=lambda: [draw_frame(o.image, o.curves, o.ids, o.ego, o.offset) for o in tracked],
             encode=encode, all=lambda: annotate(predictor, source, tmp/'all', track=True, preset=a.preset, progress=False))
         timed(parts['all'])
-        rounds = [{k: timed(work) for k, work in parts.items()} for _ in range(a.rounds)]
+        rounds = [{k: timed(work) for k, work in parts.items()} | dict(cores=cores_given()) for _ in range(a.rounds)]
     alone = {k: median(r[k][0] for r in rounds)/a.frames for k in parts}
     cpu = {k: median(r[k][1] for r in rounds)/a.frames for k in parts}
     slowest = max((k for k in parts if k != 'all'), key=alone.get)
     ratio = median(max(r[k][0] for k in parts if k != 'all')/r['all'][0] for r in rounds)
     sums = median(sum(r[k][0] for k in parts if k != 'all')/r['all'][0] for r in rounds)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    bound = median(max(max(r[k][0] for k in parts if k != 'all'), sum(r[k][1] for k in parts if k != 'all')/cores)/r['all'][0] for r in rounds)
+    cores = median(r['cores'] for r in rounds)
+    overhead = median(r['all'][1]/sum(r[k][1] for k in parts if k != 'all') for r in rounds)
+    bound = median(max(max(r[k][0] for k in parts if k != 'all'), sum(r[k][0] for k in parts if k != 'all')/r['cores'])/r['all'][0] for r in rounds)
     name = a.weights or a.config
-    print(f'{name}, {a.frames} frames of {a.size[0]} x {a.size[1]}, {torch.get_num_threads()} of torch\'s threads, {cores} cores, medians of {a.rounds} rounds')
+    print(f'{name}, {a.frames} frames of {a.size[0]} x {a.size[1]}, {torch.get_num_threads()} of torch\'s threads, {cores:.2f} cores for two threads, medians of {a.rounds} rounds')
     print(f'{"":24}{"ms a frame":>12}{"of the CPU":>12}')
     for k in parts: print(f'{"all at the same time" if k == "all" else k:24}{alone[k]*1e3:12.2f}{cpu[k]*1e3:12.2f}')
     print(f'{"over the slowest":24}{ratio:12.3f}   ({slowest})\n{"over what cores allow":24}{bound:12.3f}\n{"against one by one":24}{sums:12.3f}')
-    print(json.dumps(dict(end_to_end_over_slowest=round(ratio, 4), end_to_end_over_cores=round(bound, 4), gain_over_one_by_one=round(sums, 4), slowest=slowest,
+    print(f'{"CPU over its parts":24}{overhead:12.3f}')
+    print(json.dumps(dict(end_to_end_over_slowest=round(ratio, 4), end_to_end_over_cores=round(bound, 4), gain_over_one_by_one=round(sums, 4), cpu_over_parts=round(overhead, 4), slowest=slowest,
                           fps=round(1/alone['all'], 2), ms={k: round(v*1e3, 3) for k, v in alone.items()}, cpu_ms={k: round(v*1e3, 3) for k, v in cpu.items()},
-                          size=[*a.size], frames=a.frames, torch_threads=torch.get_num_threads(), cores=cores)))
+                          size=[*a.size], frames=a.frames, torch_threads=torch.get_num_threads(), cores_given=round(cores, 2))))
 
 if __name__ == '__main__': main()
