@@ -106,7 +106,7 @@ _size = re.compile(r"(Symbol|Integer|Mul|Add|positive|integer|True|'s\d+'|-?\d+|
 _spec = re.compile(r'"type": (?!null|"builtins\.(tuple|list|dict)")|"context": (?!null|"null"|"\[\]")')
 _operators = set('''__and__ _assert_tensor_metadata _to_copy abs add alias all amax amin any arange argmax batch_norm bitwise_and bitwise_not
     cat ceil clamp contiguous conv1d conv2d detach detach_ div eq expand expand_as flatten flip floor full ge grid_sampler gt index isfinite le
-    lift_fresh_copy linear logical_and logical_not lt matmul max_pool2d maximum mean minimum mul neg new_zeros numpy_T ones_like permute pow relu
+    lift_fresh_copy linear logical_and logical_not lt matmul max_pool2d maximum mean minimum mul neg new_full new_zeros numpy_T ones_like permute pow relu
     relu_ repeat reshape rsub scalar_tensor select sigmoid slice softmax split squeeze stack sub sum sym_size tan to transpose trunc unbind
     unsqueeze upsample_bilinear2d view where zeros_like'''.split())
 
