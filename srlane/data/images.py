@@ -81,6 +81,7 @@ def network_image(img, # (h, w, 3) uint8 BGR, whole original image as `read_imag
                   geometry:ImageGeometry, # of this image
                   matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
                   reduced:bool=False, # `img` was decoded at half its size
+                  rgb:bool=False,     # `img` is RGB already
                  ): # (img_h, img_w, 3) uint8 RGB
     "Crop, resize and warp in one step"
     shrink, size = 2 if reduced else 1, geometry.img_size
@@ -96,4 +97,4 @@ def network_image(img, # (h, w, 3) uint8 BGR, whole original image as `read_imag
         from_crop = np.array([[shrink, 0, x*shrink], [0, shrink, y*shrink], [0, 0, 1.]])
         m = geometry.matrix @ from_crop
         out = cv2.warpAffine(crop, _index_matrix(m if matrix is None else matrix @ m)[:2], size, flags=cv2.INTER_LINEAR)
-    return cv2.cvtColor(out, cv2.COLOR_BGR2RGB)
+    return out if rgb else cv2.cvtColor(out, cv2.COLOR_BGR2RGB)
