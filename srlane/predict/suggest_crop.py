@@ -149,7 +149,7 @@ class SuggestedCrop(tuple):
         cv2.rectangle(out, (left, top), (right - 1, bottom - 1), (255, 255, 255), width)
         return draw_lanes(out, self.best.curves)
 
-    def _repr_png_(self):
+    def _repr_jpeg_(self):
         if self.best is None: return None
         from PIL import Image, ImageDraw, ImageFont
         small, out = Image.fromarray(self.draw()), io.BytesIO()
@@ -159,7 +159,7 @@ class SuggestedCrop(tuple):
         canvas.paste(small)
         pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(12)
         for k, line in enumerate(words): pen.text((4, small.height + 3 + 16*k), line, 'black', font)
-        canvas.quantize(256).save(out, 'PNG', optimize=True)
+        canvas.save(out, 'JPEG', quality=80)
         return out.getvalue()
 
 # %% ../../nbs/predict/08_suggest_crop.ipynb #09cdff3a
