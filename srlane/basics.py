@@ -194,11 +194,12 @@ def frontend()->str: # 'widget', 'page', 'line' or 'none'
 def progress(items,     # iterable with a length
              desc:str,  # what is going on
              show=True, # where somebody watches
+             **how,     # of the bar: `total` where the items have no length, `unit`
             ):          # the items, one after another
     "`items`, with a bar where somebody watches"
     from tqdm.auto import tqdm
     watched = show and (sys.stderr.isatty() or frontend() == 'widget')
-    return tqdm(items, desc=desc, leave=False, **({} if watched else dict(disable=True)))
+    return tqdm(items, desc=desc, leave=False, **(how if watched else dict(disable=True)))
 
 # %% ../nbs/00_basics.ipynb #9798ef55
 def map_groups(fn,                   # called with a group's arguments; it must stand at the top level of a module, where processes find it

@@ -174,7 +174,7 @@ def check_wheel(tally:Tally):
         except Exception: return tally('wheel: installs', [traceback.format_exc()])
         python = lambda code: run(py, '-c', code, cwd=tmp, env=dict(PYTHONPATH='', PYTHONWARNINGS='ignore'))
         names = sorted('.'.join(p.relative_to(tree).with_suffix('').parts).removesuffix('.__init__') for p in (tree/'srlane').rglob('*.py'))
-        heavy = ('lightning', 'tensorboard', 'matplotlib', 'IPython', 'ipywidgets', 'nbdev', 'torchvision')
+        heavy = ('lightning', 'tensorboard', 'matplotlib', 'IPython', 'ipywidgets', 'nbdev', 'torchvision', 'av', 'onnx', 'onnxruntime', 'onnxscript', 'openvino', 'nncf')
         loaded = f'[m for m in {heavy} if m in sys.modules]'
         def instant():
             out = json.loads(python('import sys, time, json; before = set(sys.modules); t = time.perf_counter(); import srlane; '

@@ -238,7 +238,7 @@ def loss(self:CascadeRefineHead,
 @torch.no_grad()
 def get_lanes(self:CascadeRefineHead,
               output:Tensor,        # (B,N,4+P) the network's output in evaluation
-              meta:list=None,       # a dict for each image: its `geometry`, or its `size` (w,h) and `cut_height`; where missing, the network's
+              meta:list=None,       # for each image its `geometry`, or its `size` (w,h) and `cut_height`; where missing, the network's
               conf_threshold:float=None,    # least probability of a lane; None: the network's own, as below
               nms_thres:float=None, # px of the network's image
               max_lanes:int=None,   # kept in an image at most

@@ -5,27 +5,29 @@
 # %% auto #0
 __all__ = ['crop_box', 'image_geometry', 'stretch', 'crop_warning']
 
-# %% ../../nbs/predict/05_crop.ipynb #14606e42
+# %% ../../nbs/predict/05_crop.ipynb #35f4428e
 from numbers import Real
 from ..lane import ImageGeometry
 
-# %% ../../nbs/predict/05_crop.ipynb #a2f1615f
-def crop_box(crop, # rows cut off the top, as pixels or as a share of the height below 1; or what is kept: (left, top, right, bottom), likewise
+# %% ../../nbs/predict/05_crop.ipynb #52e9e05b
+def crop_box(crop, # rows to cut off the top, or (left, top, right, bottom) of what to keep; pixels, or shares of the image
              size, # (w, h) of the image, pixels
             )->tuple: # (left, top, right, bottom) of what is kept, whole pixels
     "What a crop keeps of an image"
     numbers = [crop] if isinstance(crop, Real) else list(crop) if not isinstance(crop, (str, bytes)) else []
     if len(numbers) not in (1, 4) or any(isinstance(v, bool) or not isinstance(v, Real) or not 0 <= v < 1e6 for v in numbers):
-        raise ValueError(f'crop={crop!r}: give the rows to cut off the top (270, or 0.4 of the height), or left, top, right, bottom of what to keep')
+        raise ValueError(f'crop={crop!r}: give the rows to cut off the top (270, or 0.4 of the height), '
+                         'or left, top, right, bottom of what to keep')
     w, h = size
     if len(numbers) == 1: numbers = [0, numbers[0] if numbers[0] >= 1 else numbers[0]*h, w, h]
     elif max(numbers) <= 1: numbers = [v*side for v, side in zip(numbers, (w, h, w, h))]
     left, top, right, bottom = (round(float(v)) for v in numbers)
     if not (left + 2 <= right <= w and top + 2 <= bottom <= h):
-        raise ValueError(f'crop={crop!r} keeps nothing of an image of {w}×{h} pixels, or reaches beyond it: it means {left}, {top}, {right}, {bottom}')
+        raise ValueError(f'crop={crop!r} keeps nothing of an image of {w}×{h} pixels, or reaches beyond it: '
+                         f'it means {left}, {top}, {right}, {bottom}')
     return left, top, right, bottom
 
-# %% ../../nbs/predict/05_crop.ipynb #3550ab2b
+# %% ../../nbs/predict/05_crop.ipynb #f16ad007
 def image_geometry(trained:ImageGeometry, # of the images that the network learned from
                    size,                  # (w, h) of an image, pixels
                    crop=None,             # as `crop_box` takes it; None: the same shares as in training
@@ -34,7 +36,7 @@ def image_geometry(trained:ImageGeometry, # of the images that the network learn
     geometry = trained.with_size(*map(int, size))
     return geometry if crop is None else geometry.with_crop(crop_box(crop, size))
 
-# %% ../../nbs/predict/05_crop.ipynb #6b59a419
+# %% ../../nbs/predict/05_crop.ipynb #d26b7c02
 def stretch(geometry:ImageGeometry, # of an image
             trained:ImageGeometry,  # of the images that the network learned from
            )->float:                # 1: as in training; below 1 things look squeezed

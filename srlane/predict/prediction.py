@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Prediction']
 
-# %% ../../nbs/predict/06_prediction.ipynb #e88ce247
+# %% ../../nbs/predict/06_prediction.ipynb #e3307c6e
 import io, json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from ..lane.text import lanes_to_culane
 from ..look.pictures import draw_lanes, save_image, show_image
 from .frame import read_frame
 
-# %% ../../nbs/predict/06_prediction.ipynb #49f1d7c2
+# %% ../../nbs/predict/06_prediction.ipynb #8b53875d
 @dataclass(repr=False)
 class Prediction:
     "The lanes in one image"
@@ -45,7 +45,7 @@ class Prediction:
         scores = ', '.join(f'{s:.2f}' for s in self.scores)
         return f"Prediction({self.name}, {w}×{h}: {n or 'no'} lane{'s'*(n != 1)}{f', scores {scores}' if n else ''})"
 
-# %% ../../nbs/predict/06_prediction.ipynb #8d284b39
+# %% ../../nbs/predict/06_prediction.ipynb #4b48c970
 def _picture(self):
     "The image; where it was not kept, read again from its file"
     if self.image is not None: return self.image
@@ -77,7 +77,7 @@ def _repr_png_(self:Prediction):
     small.quantize(128, method=Image.Quantize.FASTOCTREE).save(out, 'PNG', optimize=True)
     return out.getvalue()
 
-# %% ../../nbs/predict/06_prediction.ipynb #66d20db3
+# %% ../../nbs/predict/06_prediction.ipynb #18a41b90
 @patch
 def save(self:Prediction,
          path, # .jpg or .png; its folder is made
@@ -86,7 +86,7 @@ def save(self:Prediction,
     save_image(self.draw(), path)
     return Path(path)
 
-# %% ../../nbs/predict/06_prediction.ipynb #278053b0
+# %% ../../nbs/predict/06_prediction.ipynb #c2a8371e
 def _few_points(points, # (n, 2) pixels
                 off=1., # pixels that the line may be off
                ): # (m, 2)
@@ -101,7 +101,7 @@ def to_labelme(self:Prediction)->dict:
     name = Path(self.path).name if self.path else self.name
     return dict(version='5.4.1', flags={}, shapes=shapes, imagePath=name, imageData=None, imageHeight=self.size[1], imageWidth=self.size[0])
 
-# %% ../../nbs/predict/06_prediction.ipynb #64d96d44
+# %% ../../nbs/predict/06_prediction.ipynb #518fc040
 @patch
 def to_culane(self:Prediction)->str:
     "The text of a `.lines.txt` file"
@@ -116,14 +116,15 @@ def to_tusimple(self:Prediction,
     ms = sum(v for k, v in self.timing.items() if k != 'read')
     return dict(raw_file=self.name, lanes=[o.to_tusimple(rows, self.size) for o in self.curves], h_samples=rows, run_time=round(ms) or 10)
 
-# %% ../../nbs/predict/06_prediction.ipynb #4653b196
+# %% ../../nbs/predict/06_prediction.ipynb #ee0d181b
 @patch
 def to_dict(self:Prediction)->dict:
     "Everything but the image, as JSON can hold it"
     lanes = [dict(points=points.round(2).tolist(), score=None if o.score is None else round(float(o.score), 4))
              for points, o in zip(self.lanes, self.curves)]
     for k, lane in enumerate(lanes if self.ids is not None else ()): lane['id'] = int(self.ids[k])
-    out = dict(name=self.name, path=None if self.path is None else str(self.path), index=self.index, time=self.time, size=[*map(int, self.size)],
-               crop=None if self.crop is None else [*map(int, self.crop)], lanes=lanes)
+    whole = lambda numbers: None if numbers is None else [*map(int, numbers)]
+    path = None if self.path is None else str(self.path)
+    out = dict(name=self.name, path=path, index=self.index, time=self.time, size=whole(self.size), crop=whole(self.crop), lanes=lanes)
     if self.ego is not None: out.update(ego=[*self.ego], offset=None if self.offset is None else round(float(self.offset), 4))
     return dict(out, timing={k: round(float(v), 3) for k, v in self.timing.items()}, notes=[*self.notes])

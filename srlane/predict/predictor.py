@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['prepare', 'Predictor']
 
-# %% ../../nbs/predict/07_predictor.ipynb #f01e998a
+# %% ../../nbs/predict/07_predictor.ipynb #48b4364f
 import time, warnings
 from dataclasses import replace
 import cv2, numpy as np, torch
@@ -19,7 +19,7 @@ from .prediction import Prediction
 from .sources import open_source
 from .video import prefetch
 
-# %% ../../nbs/predict/07_predictor.ipynb #ff155394
+# %% ../../nbs/predict/07_predictor.ipynb #360f0317
 def prepare(frame,    # `Frame`
             geometry, # of this image, as `image_geometry` gives it
            )->tuple:  # the frame, its geometry, (3, img_h, img_w) uint8 RGB, milliseconds
@@ -28,7 +28,7 @@ def prepare(frame,    # `Frame`
     planes = np.stack(cv2.split(network_image(frame.image, geometry, rgb=True)))   # faster than transposing
     return frame, geometry, planes, (time.perf_counter() - start)*1000
 
-# %% ../../nbs/predict/07_predictor.ipynb #0776dc51
+# %% ../../nbs/predict/07_predictor.ipynb #8783c172
 class Predictor:
     "Finds lanes in images, folders, videos, cameras and streams"
     def __init__(self,
@@ -49,7 +49,7 @@ class Predictor:
     geometry = property(lambda self: self.network.geometry, doc='Sizes of the images that the network learned from, and of its own')
     def __repr__(self): return f'Predictor({self.network!r})'
 
-# %% ../../nbs/predict/07_predictor.ipynb #9278b5fe
+# %% ../../nbs/predict/07_predictor.ipynb #46d36e17
 @patch
 def _predict(self:Predictor,
              prepared,   # list of what `prepare` returns: a batch
@@ -65,15 +65,15 @@ def _predict(self:Predictor,
     batch = dict(img=torch.from_numpy(np.stack(images)), meta=[dict(geometry=g) for g in geometries])
     (_, _, found), = infer(net, [batch], forward, **thresholds)
     clock.append(time.perf_counter())
-    network, decode = np.diff(clock)*1000/len(frames)
+    network, decode = (np.diff(clock)*1000/len(frames)).tolist()
     for f, g, lanes, p in zip(frames, geometries, found, ms):
         timing = dict(read=f.read_time*1000, prepare=p, network=network, decode=decode)
         yield Prediction(lanes, g.ori_size, f.image, f.name, f.path, f.index, f.time, g.crop, timing, [*f.notes])
 
-# %% ../../nbs/predict/07_predictor.ipynb #29f8d36b
+# %% ../../nbs/predict/07_predictor.ipynb #c6de904e
 @patch
 def _geometry(self:Predictor, frame, crop):
-    "The geometry of a frame; a warning, once for each size, where the network sees something strange"
+    "The geometry of a frame, and perhaps a warning"
     geometry = image_geometry(self.geometry, frame.size, crop)
     if (says := crop_warning(geometry, self.geometry)) and (key := (frame.size, geometry.crop)) not in self._warned:
         self._warned.add(key)
@@ -81,6 +81,7 @@ def _geometry(self:Predictor, frame, crop):
     if says: frame.notes.append(says)
     return geometry
 
+# %% ../../nbs/predict/07_predictor.ipynb #4d4c9d93
 @patch
 def stream(self:Predictor,
            source,           # as `open_source` takes it
@@ -104,17 +105,18 @@ def stream(self:Predictor,
             batch = []
     if batch: yield from self._predict(batch, thresholds)
 
-# %% ../../nbs/predict/07_predictor.ipynb #7942f761
+# %% ../../nbs/predict/07_predictor.ipynb #c0ec47e7
 @patch
 def __call__(self:Predictor,
-             source,            # as `open_source` takes it: an image (array, path, PIL), a list, a folder, a pattern, a video, a camera, a stream
+             source,            # an image (array, path, PIL), a list, a folder, a pattern, a video, a camera, a stream: see `open_source`
              stream:bool=False, # give predictions one by one, as they are found, each with its image
              skip_bad:bool=False, # leave out images that cannot be read, with a warning, instead of stopping at the first
-             **how,             # `batch_size`, `crop`, `read_ahead`, `conf_threshold`, `nms_thres`, `max_lanes`, as `Predictor.stream` takes them
+             **how,             # `batch_size`, `crop`, `read_ahead` and thresholds, as `Predictor.stream` takes them
             ):                  # a `Prediction` for one image, a list for several, a generator with `stream`
     "Find lanes"
     source = open_source(source, skip_bad)
-    if source.endless and not stream: raise ValueError(f'{source.name}: it has no end: give stream=True, and go through the predictions as they come')
+    if source.endless and not stream:
+        raise ValueError(f'{source.name}: it has no end: give stream=True, and go through the predictions as they come')
     found = self._warn_left_out(source, self.stream(source, **how))
     if stream: return found
     found = [p if source.single or p.path is None else replace(p, image=None) for p in found]   # a list of files keeps no pixels
