@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fuse']
 
-# %% ../../nbs/models/09_fuse.ipynb #c52b9227
+# %% ../../nbs/models/09_fuse.ipynb #f1e1280d
 import copy
 from itertools import pairwise
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .detector import TwoStageDetector
 
-# %% ../../nbs/models/09_fuse.ipynb #f6008e93
+# %% ../../nbs/models/09_fuse.ipynb #419b3493
 class FusedDetector(TwoStageDetector):
     "A `TwoStageDetector` for evaluation only"
     def __init__(self,
@@ -40,7 +40,7 @@ class FusedDetector(TwoStageDetector):
             raise ValueError('a fused network stays on its device and in its precision: move the network it was made from, and fuse that')
         return self
 
-# %% ../../nbs/models/09_fuse.ipynb #63440125
+# %% ../../nbs/models/09_fuse.ipynb #09e6531b
 def fold_batch_norm(module:nn.Module)->nn.Module: # changed in place
     "Each batch norm becomes part of the convolution before it"
     for parent in list(module.modules()):
@@ -50,7 +50,7 @@ def fold_batch_norm(module:nn.Module)->nn.Module: # changed in place
                 setattr(parent, b, nn.Identity())
     return module
 
-# %% ../../nbs/models/09_fuse.ipynb #eeb02862
+# %% ../../nbs/models/09_fuse.ipynb #6457822c
 class GroupedProduct(nn.Module):
     "A `Conv1d` as long as its input"
     def __init__(self, conv:nn.Conv1d):
@@ -71,7 +71,7 @@ def save_passes(net:FusedDetector)->FusedDetector: # changed in place
     for stage in net.roi_head.stage_heads: stage.gather_fc = GroupedProduct(stage.gather_fc)
     return net
 
-# %% ../../nbs/models/09_fuse.ipynb #0e475c2e
+# %% ../../nbs/models/09_fuse.ipynb #78a591aa
 class BlockedConv(nn.Module):
     "A convolution of tensors in oneDNN's layout"
     def __init__(self, conv:nn.Conv2d):
@@ -88,7 +88,7 @@ class BlockedConv(nn.Module):
 
     def __deepcopy__(self, memo): return self      # nothing in it ever changes
 
-# %% ../../nbs/models/09_fuse.ipynb #a995aa7a
+# %% ../../nbs/models/09_fuse.ipynb #ce1b6bda
 class Between(nn.Module):
     "A module with something done to what goes in, and to each level that comes out"
     def __init__(self, inner:nn.Module, before=None, after=None):
@@ -110,7 +110,7 @@ def block_layout(net:FusedDetector)->FusedDetector: # changed in place; float32,
     net.backbone, net.neck = Between(net.backbone, before=_to_blocks), Between(net.neck, after=Tensor.to_dense)
     return net
 
-# %% ../../nbs/models/09_fuse.ipynb #c7384a2a
+# %% ../../nbs/models/09_fuse.ipynb #6d241d41
 def _channels_last(x): return x.contiguous(memory_format=torch.channels_last)
 def _as_float32(x): return x.float()
 
@@ -122,7 +122,7 @@ def last_channels(net:FusedDetector,
     net.backbone, net.neck = Between(net.backbone, before=_channels_last), Between(net.neck, after=_as_float32 if dtype else None)
     return net
 
-# %% ../../nbs/models/09_fuse.ipynb #716a9f74
+# %% ../../nbs/models/09_fuse.ipynb #0289dfb7
 def fuse(net:TwoStageDetector,  # on its device, with its weights; it stays as it is
          half:bool=False,       # on a GPU: backbone and neck in float16
          compile:bool=False,    # `torch.compile`: slow at the first batch of a size, then faster
