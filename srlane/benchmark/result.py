@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'Benchmark']
 
-# %% ../../nbs/benchmark/02_result.ipynb #424a6965
+# %% ../../nbs/benchmark/02_result.ipynb #454877be
 import html, json
 from dataclasses import asdict, dataclass, field
 from fastcore.basics import patch
@@ -13,7 +13,7 @@ from ..basics import write_whole
 from ..look.curves import colors
 from ..look.html import INK, Picture, figure_picture, ink_axes
 
-# %% ../../nbs/benchmark/02_result.ipynb #d312ea41
+# %% ../../nbs/benchmark/02_result.ipynb #c32a124b
 STAGES = ('read', 'prepare', 'network', 'decode', 'draw')   # from file to picture
 
 @dataclass(repr=False)
@@ -22,16 +22,16 @@ class Benchmark:
     name:str       # of the weights
     images:str     # that it was measured on, in words
     machine:dict   # as `describe_machine` gives it
-    network:dict   # `size` (w, h), `parameters`, `backbone_parameters`; `flops`, `backbone_flops`, of one image, a multiplication and an addition are two
+    network:dict   # `size` (w, h), `parameters`, `backbone_parameters`; `flops`, `backbone_flops` of an image, where a multiply-add is two
     titles:dict    # of the runtimes, by name
     batches:dict   # images at a time → name → `median`, `p95`, `rounds`, `times`: ms an image, × torch; also `backbone` and `decode`
     stages:dict    # name → ms of each of `STAGES`, `total`, `p95`: an image at a time
-    lanes:dict     # name → `found`, `moved` (px of the original image, at most), `lost` (lanes that only torch or only it has), `metric`, `megabytes`
+    lanes:dict     # name → `found`, `moved` (px of the original, at most), `lost` (that one of both lacks), `metric`, `megabytes`
     metric:str=''  # what `metric` is; '' without labels
     missing:dict=field(default_factory=dict) # title → why there is no such row
     notes:list=field(default_factory=list)   # sentences to keep in mind
 
-# %% ../../nbs/benchmark/02_result.ipynb #8d6bfc0e
+# %% ../../nbs/benchmark/02_result.ipynb #0889c237
 def _number(v, digits=2)->str: return '–' if v is None else '∞' if v == float('inf') else f'{v:,.{digits}f}'
 
 @patch
@@ -54,12 +54,15 @@ def tables(self:Benchmark)->list: # of (title, header, rows); cells are text
         return [titles[name]] + [_number(c.get(k)) for c in cells for k in ('median', 'p95', 'times')]
     out = [('The network: milliseconds an image, and how many times as fast as torch', head,
             [speed(k) for k in names if any(k in b for b in self.batches.values())])]
+    def whole_way(name, s):
+        return [self.titles[name]] + [_number(v) for v in (*(s[k] for k in STAGES), s['total'], s['p95'], 1e3/s['total'])]
     out.append(('From a file to its picture: milliseconds, one image at a time', ['', *STAGES, 'together', 'p95', 'images/s'],
-                [[self.titles[k]] + [_number(v) for v in (*(s[p] for p in STAGES), s['total'], s['p95'], 1e3/s['total'])] for k, s in self.stages.items()]))
-    out.append(('What is found', ['', 'lanes', 'moved, px', 'lost', *([self.metric] if self.metric else []), 'memory, MB'],
-                [[self.titles[k], str(o['found']), _number(o['moved']), str(o['lost']), *([_number(o['metric'], 4)] if self.metric else []), _number(o['megabytes'], 0)]
-                 for k, o in self.lanes.items()]))
-    return out
+                [whole_way(*o) for o in self.stages.items()]))
+    metric = [self.metric] if self.metric else []
+    def what(name, o):
+        scores = [_number(o['metric'], 4) for _ in metric]
+        return [self.titles[name], str(o['found']), _number(o['moved']), str(o['lost']), *scores, _number(o['megabytes'], 0)]
+    return out + [('What is found', ['', 'lanes', 'moved, px', 'lost', *metric, 'memory, MB'], [what(*o) for o in self.lanes.items()])]
 
 @patch
 def _below(self:Benchmark)->list: return [f'{k}: {why}' for k, why in self.missing.items()] + self.notes
@@ -69,10 +72,11 @@ def __repr__(self:Benchmark):
     lines = self._above()
     for title, head, rows in self.tables():
         widths = [max(map(len, column)) for column in zip(head, *rows)]
-        lines += ['', title] + ['  '.join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(r, widths))).rstrip() for r in (head, *rows)]
+        line = lambda cells: '  '.join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
+        lines += ['', title, *map(line, (head, *rows))]
     return '\n'.join(lines + [''] + self._below()).rstrip()
 
-# %% ../../nbs/benchmark/02_result.ipynb #48bf2c91
+# %% ../../nbs/benchmark/02_result.ipynb #69641f1d
 @patch
 def plot(self:Benchmark)->Picture:
     "Where the time of an image goes, for each runtime"
@@ -90,11 +94,15 @@ def plot(self:Benchmark)->Picture:
     alt = 'Milliseconds from a file to its picture: ' + '; '.join(f'{self.titles[k]} {t:.1f}' for k, t in zip(names[::-1], left[::-1]))
     return figure_picture(fig, alt, dpi=100)
 
+def _html_table(title, head, rows):
+    cell = lambda tag, i, c: f'<{tag} style="text-align:{"right" if i else "left"}">{html.escape(c)}</{tag}>'
+    line = lambda tag, cells: '<tr>' + ''.join(cell(tag, i, c) for i, c in enumerate(cells)) + '</tr>'
+    body = ''.join(line('td', r) for r in rows)
+    return f'<p><b>{html.escape(title)}</b></p><table><thead>{line("th", head)}</thead><tbody>{body}</tbody></table>'
+
 @patch
 def _repr_html_(self:Benchmark):
-    line = lambda tag, cells: '<tr>' + ''.join(f'<{tag} style="text-align:{"right" if i else "left"}">{html.escape(c)}</{tag}>' for i, c in enumerate(cells)) + '</tr>'
-    tables = ''.join(f'<p><b>{html.escape(title)}</b></p><table><thead>{line("th", head)}</thead><tbody>{"".join(line("td", r) for r in rows)}</tbody></table>'
-                     for title, head, rows in self.tables())
+    tables = ''.join(_html_table(*t) for t in self.tables())
     text = lambda sentences: ''.join(f'<p>{html.escape(s)}</p>' for s in sentences)
     return f'{text(self._above())}{self.plot().tag if self.stages else ""}{tables}{text(self._below())}'
 

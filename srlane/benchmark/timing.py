@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['take_turns', 'times_as_fast', 'summary', 'drift_note', 'load_average', 'describe_machine', 'PeakMemory']
 
-# %% ../../nbs/benchmark/00_timing.ipynb #a69c5aa7
+# %% ../../nbs/benchmark/00_timing.ipynb #96841048
 import os, platform, re, time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +13,7 @@ from statistics import median
 import cv2, numpy as np, torch
 from ..basics import check_number, core_count
 
-# %% ../../nbs/benchmark/00_timing.ipynb #93d77a56
+# %% ../../nbs/benchmark/00_timing.ipynb #635e237e
 def take_turns(calls:dict,        # name → function without arguments
                seconds:float=2.,  # to go on for
                least:int=3,       # rounds, however long they take
@@ -40,7 +40,7 @@ def times_as_fast(times:dict, name:str, other:str)->float:
     "How many times as fast as `other`: the median over the rounds"
     return median(b/a for a, b in zip(times[name], times[other]))
 
-# %% ../../nbs/benchmark/00_timing.ipynb #b9d27f46
+# %% ../../nbs/benchmark/00_timing.ipynb #29a4be00
 def summary(seconds:list, # of each round
             images:int=1, # that a call treats
            )->dict:       # milliseconds an image: `median`, `p95` (None below twenty rounds); `rounds`
@@ -48,7 +48,7 @@ def summary(seconds:list, # of each round
     ms = 1e3*np.asarray(seconds, float)/images
     return dict(median=float(np.median(ms)), p95=float(np.percentile(ms, 95)) if len(ms) >= 20 else None, rounds=len(ms))
 
-# %% ../../nbs/benchmark/00_timing.ipynb #2fc7cd66
+# %% ../../nbs/benchmark/00_timing.ipynb #dcd0da9c
 def drift_note(seconds:list, # of each round, of one call
                most:float=.1, # share by which the last third may be slower or faster
               )->str:        # '' where all is well
@@ -56,11 +56,12 @@ def drift_note(seconds:list, # of each round, of one call
     n = len(seconds)//3
     if n < 3: return ''
     change = median(seconds[-n:])/median(seconds[:n]) - 1
-    return '' if abs(change) <= most else f'the machine became {abs(change):.0%} {"slower" if change > 0 else "faster"} while it was measured: heat, or other work'
+    if abs(change) <= most: return ''
+    return f'the machine became {abs(change):.0%} {"slower" if change > 0 else "faster"} while it was measured: heat, or other work'
 
-# %% ../../nbs/benchmark/00_timing.ipynb #066b7a94
-_flags = dict(avx2='AVX2', avx512f='AVX-512', avx512_vnni='AVX-512 VNNI', avx_vnni='AVX VNNI', avx512_bf16='AVX-512 bf16', amx_tile='AMX', amx_bf16='AMX bf16', amx_int8='AMX int8',
-              asimd='NEON', bf16='bf16', i8mm='int8 matmul')
+# %% ../../nbs/benchmark/00_timing.ipynb #7794dba6
+_flags = dict(avx2='AVX2', avx512f='AVX-512', avx512_vnni='AVX-512 VNNI', avx_vnni='AVX VNNI', avx512_bf16='AVX-512 bf16', amx_tile='AMX',
+              amx_bf16='AMX bf16', amx_int8='AMX int8', asimd='NEON', bf16='bf16', i8mm='int8 matmul')
 
 def _cpu()->tuple: # model; names of the vector instructions that it has
     "The CPU, from Linux' own description where there is one"
@@ -68,7 +69,7 @@ def _cpu()->tuple: # model; names of the vector instructions that it has
     except OSError: text = ''
     one = lambda key: m[1].strip() if (m := re.search(rf'^{key}\s*:(.*)$', text, re.M)) else ''
     has = {*one('flags').split(), *one('Features').split()}
-    return one('model name') or platform.processor() or platform.machine(), [name for flag, name in _flags.items() if flag in has]
+    return one('model name') or platform.machine(), [name for flag, name in _flags.items() if flag in has]
 
 def _versions()->dict:
     "Versions of what computes"
@@ -87,14 +88,13 @@ def describe_machine(device='cpu')->dict: # for JSON
     model, flags = _cpu()
     out = dict(cpu=model, flags=flags, cores=core_count(), threads=torch.get_num_threads(), opencv_threads=cv2.getNumThreads(),
                system=f'{platform.system()} {platform.machine()}', versions=_versions(), load=load_average())
-    battery = [p for p in Path('/sys/class/power_supply').glob('*/status') if 'Discharging' in p.read_text()] if os.path.isdir('/sys/class/power_supply') else []
     governor = Path('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor')
-    if battery: out['power'] = 'on battery'
+    if any('Discharging' in p.read_text() for p in Path('/sys/class/power_supply').glob('*/status')): out['power'] = 'on battery'
     if governor.is_file(): out['governor'] = governor.read_text().strip()
     if torch.device(device).type == 'cuda': out['gpu'] = torch.cuda.get_device_name(device)
     return out
 
-# %% ../../nbs/benchmark/00_timing.ipynb #96c37560
+# %% ../../nbs/benchmark/00_timing.ipynb #bb56269e
 class PeakMemory:
     "Megabytes that a block of code added at most: `megabytes` after it; None where the system does not say"
     def __init__(self, device='cpu'): self.cuda, self.megabytes = torch.device(device).type == 'cuda', None
