@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['benchmark']
 
-# %% ../../nbs/benchmark/03_run.ipynb #1a7a4218
+# %% ../../nbs/benchmark/03_run.ipynb #ccf27647
 import itertools, tempfile, time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from .result import STAGES, Benchmark
 from .runtimes import Workshop, open_runtime, runtimes as all_runtimes, wanted_runtimes
 from .timing import PeakMemory, describe_machine, drift_note, load_average, summary, take_turns, times_as_fast
 
-# %% ../../nbs/benchmark/03_run.ipynb #54f7176d
+# %% ../../nbs/benchmark/03_run.ipynb #31076ff4
 @dataclass
 class Item:
     "An image to measure on"
@@ -68,7 +68,7 @@ def _in_words(images, items)->str:
     several = ' and other sizes' if len({o.geometry.ori_size for o in items}) > 1 else ''
     return f"{counted(len(items), 'synthetic road' if images is None else 'image')} of {w}×{h}{several}"
 
-# %% ../../nbs/benchmark/03_run.ipynb #709e35e8
+# %% ../../nbs/benchmark/03_run.ipynb #fce41d97
 def walk(network,  # what `load_network` returns, or an exported file
          item:Item,
         )->tuple:  # ms of each stage, list of `Lane`
@@ -99,7 +99,7 @@ def time_stages(networks:dict, items:list, seconds:float)->tuple: # name → as 
         out[k] = dict(means, total=sum(means.values()), **total)
     return out, drift_note([sum(o.values()) for o in next(iter(marks.values()))[1:]])
 
-# %% ../../nbs/benchmark/03_run.ipynb #1bd1359e
+# %% ../../nbs/benchmark/03_run.ipynb #ca467a05
 def time_batch(networks:dict,
                x:torch.Tensor,   # (n, 3, h, w) uint8 images
                meta:list,        # of each image
@@ -129,7 +129,7 @@ def count_flops(net, # `TwoStageDetector`
     return dict(size=(w, h), parameters=count(net), backbone_parameters=count(net.backbone),
                 flops=flops(net), backbone_flops=flops(net.backbone))
 
-# %% ../../nbs/benchmark/03_run.ipynb #d67c112f
+# %% ../../nbs/benchmark/03_run.ipynb #1cc39129
 def score_lanes(found:dict,  # name → per image a list of `Lane`
                 items:list, dataset=None, # where the items are those of a `LaneDataset`
                 threshold:float=.4, # score from which a lane counts
@@ -145,7 +145,7 @@ def score_lanes(found:dict,  # name → per image a list of `Lane`
         elif labels: out[k]['metric'] = float(culane_score([[l.to_pixels(s) for l in o] for o, s in zip(there, sizes)], labels, size=sizes))
     return out, {'culane': 'CULane F1', 'tusimple': 'TuSimple F1'}[dataset.metric] if dataset is not None else 'CULane F1' if labels else ''
 
-# %% ../../nbs/benchmark/03_run.ipynb #49eb8108
+# %% ../../nbs/benchmark/03_run.ipynb #92a8e07a
 @contextmanager
 def _threads(n):
     "As many threads of torch; None: as they are"
@@ -170,7 +170,7 @@ def _notes(load, largest, drift)->list: # of sentences; load: before and after
         out.append(f'load {load[0]} before and {load[1]} after, {core_count()} cores{words}')
     return out + [drift]*bool(drift)
 
-# %% ../../nbs/benchmark/03_run.ipynb #babd332e
+# %% ../../nbs/benchmark/03_run.ipynb #b1d99f8c
 @torch.no_grad()
 def benchmark(weights,          # a run's folder, a checkpoint, an exported file, or a `TwoStageDetector`
               images=None,      # as `open_source` takes them, or a `LaneDataset`; None: synthetic roads
