@@ -1,6 +1,6 @@
 """The time from images to lanes: the plain network, the fused one, ONNX Runtime and OpenVINO, decoding with NMS, and reading a JPEG.
 
-    python bench/infer.py [--config culane_r18] [--batch 1] [--rounds 15] [--threads 2] [--device auto] [--half] [--compile] [--plain] [--quick] [key=value ...]
+    python bench/infer.py [--config culane_r18] [--batch 1] [--rounds 15] [--threads 2] [--device auto] [--half] [--compile] [--runtimes onnxruntime,openvino,…] [--quick] [key=value ...]
 
 The networks take turns on synthetic roads, and a ratio is the median over the rounds of plain / other, so that a busy machine disturbs
 all alike: above 1 the other one is faster. The ratio of CPU seconds is steadier still. Weights are random, which changes no time;
@@ -74,11 +74,11 @@ def main():
     p.add_argument('--device', default='auto')
     p.add_argument('--half', action='store_true', help='the fused networks in half precision, on a GPU')
     p.add_argument('--compile', action='store_true', help='the compiled network too, which takes a minute to start')
-    p.add_argument('--plain', action='store_true', help='without ONNX Runtime and OpenVINO')
+    p.add_argument('--runtimes', default='onnxruntime,openvino,openvino_bf16,openvino_int8', help='names of srlane.benchmark.runtimes; "" for none')
     p.add_argument('--quick', action='store_true', help='one round of the demo network, only to see that it runs')
     p.add_argument('overrides', nargs='*', help='settings of the configuration')
     a = p.parse_args()
-    if a.quick: a.config, a.batch, a.rounds = 'demo', 1, 1
+    if a.quick: a.config, a.batch, a.rounds, a.runtimes = 'demo', 1, 1, 'openvino'
     device = a.device if a.device != 'auto' else 'cuda' if torch.cuda.is_available() else 'cpu'
     torch.set_num_threads(a.threads); cv2.setNumThreads(a.threads)
     torch.manual_seed(0)
@@ -90,7 +90,7 @@ def main():
     jobs = {name: lambda n=n: n(images) for name, n in nets.items()}
     made, meta = lane_rows(a.batch, rows.shape[1], g, device), [dict(size=g.ori_size)]*a.batch
     jobs['decode'] = lambda: net.get_lanes(made, meta)
-    others = [] if a.plain or device == 'cuda' else ['openvino'] if a.quick else ['onnxruntime', 'openvino', 'openvino_bf16', 'openvino_int8']
+    others = [] if device == 'cuda' else [n for n in a.runtimes.split(',') if n]
     with contextlib.ExitStack() as folder: there = exported_networks(others, net, images, folder)
     jobs |= {n: lambda o=o: o(dict(img=images)) for n, o in there.items()}
     found, found_lanes = {}, len(net.get_lanes(made, meta)[0])
@@ -115,7 +115,7 @@ def main():
     best = max(precisions, key=precisions.get, default=None)
     flags = describe_machine()['flags']
     print(f"the CPU has {', '.join(flags) or 'no vector instructions that matter here'}" + f'; OpenVINO is fastest in {best}'*bool(best))
-    out = {f'{k}_over_eager': round(v[0], 3) for k, v in ratio.items() if k != 'plain'}     # how many times as fast
+    out = {f'{k}_over_eager': round(v[0], 3) for k, v in ratio.items() if k not in ('plain', 'openvino')}     # how many times as fast
     out |= {f'cpu_{k}_over_eager': round(v[1], 3) for k, v in ratio.items() if k != 'plain'} if device == 'cpu' else {}
     out |= {'openvino_f32_over_eager': round(precisions['f32'], 3)} if 'f32' in precisions else {}
     out |= dict(openvino_best_over_eager=round(precisions[best], 3), openvino_best=best) if best else {}
