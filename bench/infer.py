@@ -4,7 +4,7 @@
 
 The networks take turns on synthetic roads, and a ratio is the median over the rounds of plain / other, so that a busy machine disturbs
 all alike: above 1 the other one is faster. The ratio of CPU seconds is steadier still. Weights are random, which changes no time;
-decoding gets rows with as many different lanes as an image may have. Reading and preparing a 1640×590 JPEG takes turns with
+decoding gets rows with as many different lanes as an image may have, each proposed three times. Reading and preparing a 1640×590 JPEG takes turns with
 decoding it by OpenCV alone: that ratio is ours / OpenCV's. The last line is one JSON object."""
 import argparse, contextlib, json, os, tempfile, time
 from statistics import median
@@ -29,11 +29,12 @@ def synthetic_images(geometry, n, device):
     images = [torch.from_numpy(network_image(photos[i % len(photos)], own, rgb=True)).permute(2, 0, 1) for i in range(n)]
     return torch.stack(images).contiguous().to(device)
 
-def lane_rows(n, proposals, geometry, device):
-    "Rows (n, proposals, 4+P) of upright lanes, spread evenly over the image, all of them sure"
-    rows = torch.zeros(n, proposals, ROW.head + geometry.num_points)
-    rows[..., ROW.lane], rows[..., ROW.length] = torch.linspace(2, 3, proposals), .9
-    rows[..., ROW.xs] = torch.linspace(.02, .98, proposals)[:, None]
+def lane_rows(n, proposals, geometry, max_lanes, device):
+    "Rows (n, proposals, 4+P): `max_lanes` upright lanes, each proposed three times; the others are sure to be no lane"
+    rows, k = torch.zeros(n, proposals, ROW.head + geometry.num_points), min(3*max_lanes, proposals)
+    rows[..., ROW.lane] = -9.
+    rows[:, :k, ROW.lane], rows[..., ROW.length] = torch.linspace(3, 2, k), .9
+    rows[:, :k, ROW.xs] = (torch.arange(k) % max_lanes + .5)[:, None]/max_lanes
     return rows.to(device)
 
 def timed(job, device):
@@ -88,7 +89,7 @@ def main():
     images = synthetic_images(g, a.batch, device)
     with torch.no_grad(): rows = net(images)
     jobs = {name: lambda n=n: n(images) for name, n in nets.items()}
-    made, meta = lane_rows(a.batch, rows.shape[1], g, device), [dict(size=g.ori_size)]*a.batch
+    made, meta = lane_rows(a.batch, rows.shape[1], g, net.roi_head.max_lanes, device), [dict(size=g.ori_size)]*a.batch
     jobs['decode'] = lambda: net.get_lanes(made, meta)
     others = [] if device == 'cuda' else [n for n in a.runtimes.split(',') if n]
     with contextlib.ExitStack() as folder: there = exported_networks(others, net, images, folder)

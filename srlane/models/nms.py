@@ -9,7 +9,7 @@ from torch import Tensor
 from ..lane import ROW
 
 # %% auto #0
-__all__ = ['lane_nms', 'select_lanes']
+__all__ = ['lane_nms', 'lane_scores', 'select_lanes']
 
 # %% ../../nbs/models/04_nms.ipynb #93615132
 def covered_rows(start,  # (...) float32, first row, not rounded
@@ -65,6 +65,11 @@ def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for t
     return torch.from_numpy(keep).to(valid.device)
 
 # %% ../../nbs/models/04_nms.ipynb #3989e65f
+def lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
+               )->Tensor:      # (n,)
+    "Probabilities of being a lane; of a few rows without waking other threads"
+    return torch.cat([o.softmax(-1) for o in logits.split(1 if len(logits) <= 64 else len(logits))])[:, 1]
+
 @torch.no_grad()
 def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: logits, start and length / strips, xs / width
                  width:float,              # image width in pixels
@@ -73,10 +78,12 @@ def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: lo
                  max_lanes:int=4,          # most lanes per image
                 )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, then -1; (B, N) bool, broken rows
     "Which proposals become lanes"
-    rows = pred.detach().float().cpu()          # one journey
-    scores, rows = rows[..., ROW.logits].softmax(-1)[..., 1].numpy(), rows.numpy()
+    rows = pred.detach().float().cpu().numpy()          # one journey
     broken, strips = ~np.isfinite(rows).all(-1), rows.shape[-1] - ROW.head - 1
     with np.errstate(over='ignore', invalid='ignore'):
+        likely = 1/(1 + np.exp(rows[..., 0] - rows[..., 1])) >= conf_threshold - 1e-3
+        scores = np.full(likely.shape, np.nan, np.float32)
+        scores[likely] = lane_scores(torch.from_numpy(rows[likely, ROW.logits])).numpy()
         start, length = rows[..., ROW.start, None]*np.float32(strips), rows[..., ROW.length, None]*np.float32(strips)
         pixels = np.concatenate([rows[..., ROW.logits], start, start + length - 1, rows[..., ROW.xs]*np.float32(width)], -1)
         keep = _walk(pixels, scores, nms_thres, max_lanes, scores >= np.float32(conf_threshold))

@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from ..lane import ROW, ImageGeometry, decode_rows
 from .losses import to_pixel_rows, stage_losses
 from .assignment import assign
-from .nms import select_lanes
+from .nms import lane_scores, select_lanes
 from .resnet import check_counts
 from .sketch import full_precision, at_least_float32
 
@@ -238,7 +238,7 @@ def loss(self:CascadeRefineHead,
 @torch.no_grad()
 def get_lanes(self:CascadeRefineHead,
               output:Tensor,        # (B,N,4+P) the network's output in evaluation
-              meta:list=None,       # for each image its `geometry`, or its `size` (w,h) and `cut_height`; where missing, the network's
+              meta:list=None,       # a dict for each image: its `geometry`, or `size` (w,h) and `cut_height`; the network's where missing
               conf_threshold:float=None,    # least probability of a lane; None: the network's own, as below
               nms_thres:float=None, # px of the network's image
               max_lanes:int=None,   # kept in an image at most
@@ -252,7 +252,7 @@ def get_lanes(self:CascadeRefineHead,
     self._count_broken(int(broken.sum()))
     image, place = (keep >= 0).nonzero()        # of the winners, each image's likeliest first
     rows, geometries = rows.numpy()[image, keep[image, place]], [self._geometry_of(m) for m in (meta or [{}]*len(keep))]
-    scores = torch.from_numpy(rows[:,ROW.logits]).softmax(-1)[:,1].tolist()
+    scores = lane_scores(torch.from_numpy(rows[:,ROW.logits])).tolist()
     found = decode_rows(rows, [geometries[i] for i in image], scores)
     lanes = [[] for _ in keep]
     for i,lane in zip(image, found):
