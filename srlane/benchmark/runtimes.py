@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 import torch
 from ..basics import OneLineError, did_you_mean, one_line
-from ..export.files import to_openvino, save_openvino, write_onnx, write_openvino
+from ..export.files import save_openvino, to_openvino, writers
 from ..export.graph import Graph, trace
 from ..export.int8 import quantize
 from ..models.detector import TwoStageDetector
@@ -53,8 +53,8 @@ def _compiled(w):
     network.net = fuse(network.net, half=w.device.type == 'cuda', compile=True)
     return network
 
-def _onnx(w): return ExportedNetwork(w.written('a.onnx', lambda p: write_onnx(w.program, w.info, p)))
-def _openvino(w, half=False): return ExportedNetwork(w.written('a.xml', lambda p: write_openvino(w.program, w.info, p)), half=half)
+def _onnx(w): return ExportedNetwork(w.written('a.onnx', lambda p: writers['onnx'][1](w.program, w.info, p)))
+def _openvino(w, half=False): return ExportedNetwork(w.written('a.xml', lambda p: writers['openvino'][1](w.program, w.info, p)), half=half)
 def _int8(w):
     def write(path): save_openvino(quantize(to_openvino(w.program, w.info), w.samples), w.info, path)
     return ExportedNetwork(w.written('int8.xml', write))
