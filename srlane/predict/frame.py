@@ -118,10 +118,14 @@ def _mode_notes(img)->list:
     said = (grey, 'greyscale'), (deep, _deep), (clear, 'transparency ignored'), (img.mode == 'CMYK', 'CMYK turned to RGB')
     return [note for true, note in said if true]
 
+def _is_heic(path)->bool:
+    with open(path, 'rb') as f: return f.read(12)[4:] in (b'ftypheic', b'ftypheix', b'ftypmif1')
+
 def _file_image(path)->tuple: # (H, W, 3) uint8 RGB, notes
     "An image file, upright"
     stored, orientation, notes = _header(path)
     if stored: _check_size(*stored, path)
+    elif _is_heic(path): raise DataError(f'{path}: HEIC, as iPhones write it, cannot be decoded here: save it as JPEG')
     elif os.path.getsize(path) > 2**28: raise DataError(f'{path}: not a readable image ({os.path.getsize(path):,} bytes)')
     image = cv2.cvtColor(read_image(path), cv2.COLOR_BGR2RGB)
     if orientation in range(2, 9) and (orientation < 5 or image.shape[:2] == stored): notes.insert(0, _upright(orientation))

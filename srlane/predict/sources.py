@@ -39,7 +39,7 @@ def _images_among(paths, where)->list: # paths of images, sorted
     paths = list(paths)
     images = sorted((p for p in paths if p.lower().endswith(_image_names)), key=_natural)
     if images: return images
-    videos = sorted(p for p in paths if not os.path.isdir(p) and is_video(p)) if len(paths) < 1000 else []
+    videos = sorted(p for p in paths[:999] if os.path.isfile(p) and os.access(p, os.R_OK) and is_video(p))
     hint = f' among {counted(len(paths), "file")}' if paths else ''
     if videos: hint = f'; there are videos, which are opened one at a time, the first by {videos[0]!r}'
     raise DataError(f'{where}: no images there{hint}')
