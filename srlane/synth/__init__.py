@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CULANE_SIZE', 'TUSIMPLE_SIZE', 'Camera', 'Road', 'Light', 'Marking', 'Picture', 'Roadside', 'Scene', 'Vehicle',
            'culane_categories', 'day_categories', 'LAYERS', 'render', 'HIGHWAY', 'RAIN', 'STREET', 'SceneRanges',
-           'make_scene', 'sample_scene', 'make_culane', 'make_tusimple']
+           'make_scene', 'sample_scene', 'make_culane', 'make_tusimple', 'drive']
 
 # %% ../../nbs/synth/index.ipynb #241a116c
 from .camera import CULANE_SIZE, TUSIMPLE_SIZE, Camera, Road
@@ -13,7 +13,8 @@ from .scene import Light, Marking, Picture, Roadside, Scene, Vehicle, culane_cat
 from .render import LAYERS, render
 from .sample import HIGHWAY, RAIN, STREET, SceneRanges, make_scene, sample_scene
 from .trees import make_culane, make_tusimple
+from .drive import drive
 
 _all_ = ['CULANE_SIZE', 'TUSIMPLE_SIZE', 'Camera', 'Road', 'Light', 'Marking', 'Picture', 'Roadside', 'Scene', 'Vehicle',
          'culane_categories', 'day_categories', 'LAYERS', 'render', 'HIGHWAY', 'RAIN', 'STREET', 'SceneRanges', 'make_scene',
-         'sample_scene', 'make_culane', 'make_tusimple']
+         'sample_scene', 'make_culane', 'make_tusimple', 'drive']

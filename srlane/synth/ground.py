@@ -41,7 +41,7 @@ def ground_maps(frame:Frame,
         if a>=b: continue
         n,m = t.shape[:2]
         u = (x[None]-xc[a:b,None].astype(np.float32))*(m/_tile[1]/ppm[a:b,None]).astype(np.float32) + np.float32(shift[1]*m/_tile[1])
-        v = np.broadcast_to((((s[a:b]+shift[0])*n/_tile[0])%n).astype(np.float32)[:,None], u.shape)
+        v = np.broadcast_to((((s[a:b]+shift[0]+frame.scene.driven)*n/_tile[0])%n).astype(np.float32)[:,None], u.shape)
         out[a:b] = cv2.remap(t, u, np.ascontiguousarray(v), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     return out
 
@@ -131,7 +131,8 @@ def bridges(frame:Frame,
            )->list: # of (s0, s1) metres ahead
     "Wide shadows across the road, as of bridges"
     rng = frame.rng('bridges')
-    return [(a,a+rng.uniform(2,12)) for a in rng.uniform(6,60,rng.integers(0,3))]
+    begin = rng.uniform(6,60,rng.integers(0,3))-frame.scene.driven
+    return [(max(a,NEAR),a+rng.uniform(2,12)) for a in begin]
 
 def shade_map(frame:Frame,
               leaves, # (r, W) uint8, the texture's channel

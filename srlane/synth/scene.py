@@ -101,6 +101,7 @@ class Scene:
     rows:int = 59                               # labels have a point at every height/rows pixels
     bonnet:float = 0.                           # height of our own bonnet as a fraction of the image
     seed:int = 0                                # of textures and noise
+    driven:float = 0.                           # metres since the drive began: textures and shadows come nearer by as much
 
 # %% ../../nbs/synth/01_scene.ipynb #123f5049
 NEAR,FAR = 1.2,320.   # metres ahead: the ground is drawn from here to there

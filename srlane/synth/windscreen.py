@@ -56,5 +56,6 @@ def add_noise(frame:Frame): # changed
     "Noise of the sensor"
     n,(w,h),sigma = sensor_noise(),frame.camera.size,frame.light.noise
     if h>n.shape[0] or w>n.shape[1]: n = np.tile(n, (-(-h//n.shape[0]),-(-w//n.shape[1]),1))
-    y,x = frame.rng('windscreen').integers(0,[n.shape[0]-h+1,n.shape[1]-w+1])
+    most = n.shape[0]-h+1,n.shape[1]-w+1
+    y,x = (frame.rng('windscreen').integers(0,most)+int(997*frame.scene.driven))%most   # another piece of it in each frame of a drive
     frame.img = cv2.addWeighted(frame.img, 1., n[y:y+h,x:x+w], sigma/32, -4*sigma)
