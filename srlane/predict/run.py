@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Results', 'predict_to_folder', 'open_sources']
 
-# %% ../../nbs/predict/09_run.ipynb #37d3d6a9
+# %% ../../nbs/predict/09_run.ipynb #97ce4fd9
 import os, re, time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from ..metrics.score import assert_writable
 from .prediction import Prediction
 from .sources import open_source
 
-# %% ../../nbs/predict/09_run.ipynb #68989a81
+# %% ../../nbs/predict/09_run.ipynb #2f04ee3e
 @contextmanager
 def _named(path): # that is written
     "Errors of a disk, with the file's name"
@@ -37,7 +37,7 @@ def _lines(path # to write, or - for standard output
         except KeyboardInterrupt as e: stopped = e
     if stopped: raise stopped
 
-# %% ../../nbs/predict/09_run.ipynb #c78a62a7
+# %% ../../nbs/predict/09_run.ipynb #9bb3a9c1
 def _name(p:Prediction)->str: # a relative path, without a suffix
     "What the results of an image are called"
     if p.time is None: return os.path.splitext(p.name)[0]
@@ -49,7 +49,7 @@ def _suffix(name): # of the picture
     "An image's own suffix where OpenCV writes such files"
     return s if (s := os.path.splitext(name)[1]).lower() in _writable else '.jpg'
 
-# %% ../../nbs/predict/09_run.ipynb #79404882
+# %% ../../nbs/predict/09_run.ipynb #ba2c5b04
 def _write_culane(p, path): write_whole(f'{path}.lines.txt', p.to_culane())
 
 def _write_labelme(p, path):
@@ -63,7 +63,7 @@ def _write_labelme(p, path):
 
 LABEL_FORMATS = dict(culane=_write_culane, tusimple=None, labelme=_write_labelme)
 
-# %% ../../nbs/predict/09_run.ipynb #20250aba
+# %% ../../nbs/predict/09_run.ipynb #50ecc495
 class Results:
     "Pictures, labels and JSON lines of predictions; use it in a `with` block"
     def __init__(self,
@@ -90,7 +90,7 @@ class Results:
             raise OneLineError(f'{path}: its results would be written into the same folder; choose another one for them')
         return where
 
-# %% ../../nbs/predict/09_run.ipynb #6cfb95e1
+# %% ../../nbs/predict/09_run.ipynb #1bfc6479
 @patch
 def __enter__(self:Results):
     files = dict(json=self.json, tusimple=self.out/'tusimple.json' if self.labels == 'tusimple' else None)
@@ -110,7 +110,7 @@ def __exit__(self:Results, *error):
 def _save_until(self:Results, most): # pictures that may still wait
     while len(self._saving) > most: self._saving.popleft().result()
 
-# %% ../../nbs/predict/09_run.ipynb #54b42e53
+# %% ../../nbs/predict/09_run.ipynb #9c8711b4
 def _save(p, path):
     with _named(path): p.save(path)
 
@@ -120,18 +120,19 @@ def add(self:Results,
         picture:bool=True, # write the image with its lanes too
        ):
     "Write what a prediction says"
-    if self.out is not None:
+    write = LABEL_FORMATS.get(self.labels)
+    if self.out is not None and (picture or write):
         path = self.place(_name(p), p.path if p.time is None else None)
         if picture: self._saving.append(self._pool.submit(_save, p, path + _suffix(p.name)))
         self._save_until(4)
         with _named(path):
-            if write := LABEL_FORMATS.get(self.labels): write(p, path)
+            if write: write(p, path)
     if 'tusimple' in self._write: self._write['tusimple'](dumps({**p.to_tusimple(), 'raw_file': p.name}))
     if 'json' in self._write: self._write['json'](dumps(p.to_dict(), allow_nan=False))
     self.images += 1
     self.lanes += len(p)
 
-# %% ../../nbs/predict/09_run.ipynb #91cb048d
+# %% ../../nbs/predict/09_run.ipynb #be8af23c
 @patch
 def __str__(self:Results):
     many = lambda n, what: f'{n:,} {what}{"s"*(n != 1)}'
@@ -161,7 +162,7 @@ def add_all(self:Results,
         for p in progress(found, source.name or 'Predict', show, total=source.count, unit='image'): self.add(p, picture)
     finally: self.failed += source.errors
 
-# %% ../../nbs/predict/09_run.ipynb #a44cf141
+# %% ../../nbs/predict/09_run.ipynb #9650b053
 def predict_to_folder(predictor,         # `Predictor`
                       source,            # as `open_source` takes it
                       out='predictions', # folder for pictures and labels; None: neither
@@ -174,7 +175,7 @@ def predict_to_folder(predictor,         # `Predictor`
     with Results(out, json, labels) as results: results.add_all(predictor, source, **how)
     return results
 
-# %% ../../nbs/predict/09_run.ipynb #f24daaf3
+# %% ../../nbs/predict/09_run.ipynb #f185cf64
 def open_sources(items, # of what `open_source` takes; '0' is a camera where no file has this name
                 )->list: # of `Source`
     "Open what somebody has listed: images together, each video alone"
