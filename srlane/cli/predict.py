@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/cli/03_predict.ipynb #610ae6d8
+# %% ../../nbs/cli/03_predict.ipynb #1a333469
 import argparse, os, re
 from .parser import command, path_name, plain_warnings, say, threshold, whole_number
 
-# %% ../../nbs/cli/03_predict.ipynb #a7045db5
+# %% ../../nbs/cli/03_predict.ipynb #2cf14da5
 def _above(low): # a reader of texts
     def read(text):
         try:
@@ -44,7 +44,7 @@ def _result_options(p):
                    help='write labels too: .lines.txt, tusimple.json, or .json to correct')
     p.add_argument('--track', action='store_true', help='videos: lanes keep their identity from frame to frame, and are steadier')
 
-# %% ../../nbs/cli/03_predict.ipynb #5f17a80e
+# %% ../../nbs/cli/03_predict.ipynb #229183da
 def _number(text): return int(text) if text.isdigit() else float(text)
 
 def _split_crop(texts, # of --crop, or None
@@ -58,7 +58,7 @@ def _split_crop(texts, # of --crop, or None
     numbers = [_number(t) for t in texts[:n]]
     return numbers[0] if n == 1 else tuple(numbers), texts[n:]
 
-# %% ../../nbs/cli/03_predict.ipynb #37175a6e
+# %% ../../nbs/cli/03_predict.ipynb #18818c12
 def _source_option(p):
     p.add_argument('sources', nargs='*', metavar='SOURCE',
                    help='an image, a folder, a pattern, a video, the number of a camera, or the address of a stream')
@@ -78,7 +78,7 @@ def _annotate(results, predictor, source, args):
     for note in done.notes: say(f'note: {note}')
     if done.interrupted: raise KeyboardInterrupt
 
-# %% ../../nbs/cli/03_predict.ipynb #9528dc45
+# %% ../../nbs/cli/03_predict.ipynb #1943506b
 @command('predict', 'find lanes in images and videos', _source_option, _network_options, _lane_options, _result_options)
 def predict(args):
     from srlane.predict import Predictor
