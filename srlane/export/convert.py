@@ -5,42 +5,34 @@
 # %% auto #0
 __all__ = ['ExportReport', 'export']
 
-# %% ../../nbs/export/05_convert.ipynb #75f2376c
+# %% ../../nbs/export/05_convert.ipynb #2065adec
 import os, time
 from dataclasses import dataclass
 from pathlib import Path
 from fastcore.basics import patch
 from .. import __version__
 from ..basics import OneLineError, check_number, did_you_mean, user_path
-from ..config import load_config, parse_config
-from ..models.detector import TwoStageDetector, build_net
-from ..predict.exported import ExportedNetwork, ExportInfo
-from ..training.checkpoint import CheckpointError, load_checkpoint
-from ..training.weights import load_weights
+from ..models.detector import TwoStageDetector
+from ..predict.exported import ExportedNetwork, ExportInfo, is_exported
+from ..predict.network import load_network
 from .files import moved_into_place, save_openvino, to_openvino, writers
 from .graph import Graph, trace
 from .int8 import quantize
 from .verify import Comparison, compare, image_samples, synthetic_samples
 
-# %% ../../nbs/export/05_convert.ipynb #5b60869f
+# %% ../../nbs/export/05_convert.ipynb #fcd307a1
 def _trained(weights, # checkpoint, folder of a run, or a network
-             config,  # preset, file or configuration; None: that which travels in the checkpoint
-            )->tuple: # (network in evaluation mode, name, folder to write into)
+             config,  # preset or file; None: the configuration in the checkpoint
+            )->tuple: # (network in evaluation mode, its name, folder to write into)
     "The network to export"
-    if isinstance(weights, TwoStageDetector): return weights, 'network', Path('.')
-    path = user_path(weights)
-    if path.is_dir(): path = path/'best.ckpt'
-    if config is None:
-        text = load_checkpoint(path).get('config')
-        if not isinstance(text, str): raise CheckpointError(f'{path}: no configuration is in it: give the one that it was trained with, as config=')
-        config = parse_config(text, str(path))
-    elif isinstance(config, (str, Path)): config = load_config(config)
-    config.backbone.pretrained = False
-    net = build_net(config).eval()
-    load_weights(net, path).require_whole()
-    return net, f'{path.absolute().parent.name}/{path.name}', path.parent
+    if not isinstance(weights, TwoStageDetector) and is_exported(weights):
+        raise OneLineError(f'{weights}: exported already; give the checkpoint that it was made from')
+    found = load_network(weights, config, device='cpu', fuse=False)
+    path = Path(found.name).absolute()
+    if isinstance(weights, TwoStageDetector): return found.net, 'network', Path('.')
+    return found.net, f'{path.parent.name}/{path.name}', path.parent
 
-# %% ../../nbs/export/05_convert.ipynb #09c4e4cb
+# %% ../../nbs/export/05_convert.ipynb #3cdd9aeb
 @dataclass
 class ExportReport:
     "What was written, and how it compares"
@@ -57,7 +49,7 @@ class ExportReport:
                 f'{"lanes" if i.kind == "lanes" else "all proposals"} come out ({self.seconds:.0f} s)\n{self.comparison}')
     __repr__ = __str__
 
-# %% ../../nbs/export/05_convert.ipynb #66deb57c
+# %% ../../nbs/export/05_convert.ipynb #4732d608
 def _checked(to, batch, half, int8):
     "Refuse what cannot be combined"
     if to not in writers: raise OneLineError(f'to={to!r}: there are {", ".join(writers)}{did_you_mean(to, writers)}')

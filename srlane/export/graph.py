@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Graph', 'trace']
 
-# %% ../../nbs/export/01_graph.ipynb #0a5cb840
+# %% ../../nbs/export/01_graph.ipynb #45bf4d3e
 import copy, warnings
 import torch
 from torch import nn, Tensor
 from ..models.detector import TwoStageDetector
 from .nms import UnrolledNMS
 
-# %% ../../nbs/export/01_graph.ipynb #097a5896
+# %% ../../nbs/export/01_graph.ipynb #5d87c6ec
 class Graph(nn.Module):
     "A network for export: a copy, in evaluation mode, without what only training needs"
     def __init__(self,
@@ -35,7 +35,7 @@ class Graph(nn.Module):
         rows = self.net.roi_head(pyramid, self.net.rpn_head(pyramid)[0])[0][-1]
         return rows if self.nms is None else self.nms(rows)
 
-# %% ../../nbs/export/01_graph.ipynb #0049e0e4
+# %% ../../nbs/export/01_graph.ipynb #acf96e22
 def trace(graph:Graph,
           batch:int|None=None, # images at a time; None: any number
          )->torch.export.ExportedProgram:

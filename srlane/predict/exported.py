@@ -39,7 +39,7 @@ class ExportInfo:
 _in = '(B, 3, {h}, {w}) uint8, RGB: the crop of the image, resized (bicubic) to {w}×{h}; bytes are scaled to 0..1 inside'
 _out = dict(raw='(B, N, 4+{P}) float32, a row for each proposal: logits of no lane and lane, start and length as shares of {S}, x of '
                 'each image row (bottom first) as a share of the width',
-            lanes='(B, {n}, 4+{P}) float32, a row for each lane that NMS has kept, surest first; see `scores`: where it is 0, there is none')
+            lanes='(B, {n}, 4+{P}) float32, a row for each lane that NMS has kept, surest first; where `scores` is 0, there is none')
 
 @patch
 def to_json(self:ExportInfo)->str:
@@ -101,14 +101,17 @@ def _openvino(path, half, device):
 
 # %% ../../nbs/predict/03_exported.ipynb #85d4fa43
 _records = re.compile(r'archive_format|archive_version|byteorder|\.data/(version|serialization_id)|models/model\.json|extra/srlane\.json|'
-                      r'data/(weights/(weight_\d+|model_weights_config\.json)|constants/(tensor_\d+|model_constants_config\.json)|sample_inputs/model\.pt)')
+                      r'data/weights/(weight_\d+|model_weights_config\.json)|data/sample_inputs/model\.pt|'
+                      r'data/constants/(tensor_\d+|model_constants_config\.json)')
 _size = re.compile(r"(Symbol|Integer|Mul|Add|positive|integer|True|'s\d+'|-?\d+|[(),= ])+")
 _spec = re.compile(r'"type": (?!null|"builtins\.(tuple|list|dict)")|"context": (?!null|"null"|"\[\]")')
-_operators = set('''__and__ _assert_tensor_metadata _to_copy abs add alias all amax amin any arange argmax batch_norm bitwise_and bitwise_not
-    cat ceil clamp contiguous conv1d conv2d detach detach_ div eq expand expand_as flatten flip floor full ge grid_sampler gt index isfinite le
-    lift_fresh_copy linear logical_and logical_not lt matmul max_pool2d maximum mean minimum mul neg new_full new_zeros numpy_T ones_like permute pow relu
-    relu_ repeat reshape rsub scalar_tensor select sigmoid slice softmax split squeeze stack sub sum sym_size tan to transpose trunc unbind
-    unsqueeze upsample_bilinear2d view where zeros_like'''.split())
+_operators = set('''
+    __and__ _assert_tensor_metadata _to_copy abs add alias all amax amin any arange argmax batch_norm bitwise_and bitwise_not cat
+    ceil clamp contiguous conv1d conv2d detach detach_ div eq expand expand_as flatten flip floor full ge grid_sampler gt index
+    isfinite le lift_fresh_copy linear logical_and logical_not lt matmul max_pool2d maximum mean minimum mul neg new_full new_zeros
+    numpy_T ones_like permute pow relu relu_ repeat reshape rsub scalar_tensor select sigmoid slice softmax split squeeze stack sub
+    sum sym_size tan to transpose trunc unbind unsqueeze upsample_bilinear2d view where zeros_like
+    '''.split())
 
 def _strange(o, key='')->str: # '' where nothing is
     "The first part of a program, read as JSON, that our exports do not have"
@@ -117,36 +120,42 @@ def _strange(o, key='')->str: # '' where nothing is
         if key in ('metadata', 'custom_obj_values', 'treespec_namedtuple_fields') and o: return f'{key}: {next(iter(o))}'
         return next((found for k, v in o.items() if (found := _strange(v, k))), 'as_custom_obj' if 'as_custom_obj' in o else '')
     if isinstance(o, list): return str(o[0]) if key == 'guards_code' and o else next((found for v in o if (found := _strange(v, key))), '')
-    if key == 'target': fine = (m := re.fullmatch(r'torch\.ops\.aten\.(\w+)\.\w+', str(o))) and m[1] in _operators or o == '_operator.getitem'
+    if key == 'target':
+        m = re.fullmatch(r'torch\.ops\.aten\.(\w+)\.\w+', str(o))
+        fine = m and m[1] in _operators or o == '_operator.getitem'
     elif key == 'expr_str': fine = _size.fullmatch(str(o))
     elif key in ('in_spec', 'out_spec'): fine = not _spec.search(str(o))
     else: fine = not (key == 'use_pickle' and o)
     return '' if fine else f'{key}: {o}'
 
 # %% ../../nbs/predict/03_exported.ipynb #bc58c71a
-def _refuse_foreign(path):
+def _first_strange(z:zipfile.ZipFile)->str: # '' where nothing is
+    "What a `.pt2` holds that our exports do not"
+    names = z.namelist()
+    if len({n.partition('/')[0] for n in names}) != 1 or len({*names}) < len(names): return 'records in several folders, or twice'
+    if odd := [n for n in names if not _records.fullmatch(n.partition('/')[2])]: return odd[0]
+    if any(r.compress_type or r.flag_bits & 1 for r in z.infolist()): return 'compressed or encrypted records'
+    for n in names:
+        if n.endswith('sample_inputs/model.pt'): torch.load(io.BytesIO(z.read(n)), weights_only=True)
+        if n.endswith('.json') and not n.endswith('extra/srlane.json') and (why := _strange(json.loads(z.read(n)))): return why
+    return ''
+
+def _inspect(path)->str: # its metadata
     "Refuse a `.pt2` with anything that our exports do not have; nothing in it is executed"
-    why = ''
     try:
         with zipfile.ZipFile(path) as z:
-            names = z.namelist()
-            inside = [n.partition('/')[2] for n in names]
-            if len({n.partition('/')[0] for n in names}) != 1 or len({*names}) < len(names): why = 'its records stand in several folders, or twice'
-            if odd := [n for n in inside if not _records.fullmatch(n)]: why = f'it holds {odd[0]}'
-            if any(r.compress_type or r.flag_bits & 1 for r in z.infolist()): why = 'its records are compressed or encrypted'
-            if why: raise OneLineError(f'{path}: no export of srlane: {why}; nothing in it was executed')
-            for n in names:
-                if n.endswith('.json') and not n.endswith('extra/srlane.json'): why = why or _strange(json.loads(z.read(n)))
-                if n.endswith('sample_inputs/model.pt'): torch.load(io.BytesIO(z.read(n)), weights_only=True)
-            text = next((z.read(n).decode() for n in names if n.endswith('extra/srlane.json')), None)
-    except OneLineError: raise
-    except Exception as e: raise OneLineError(f'{path}: cannot be read as a program of torch.export ({type(e).__name__}): damaged, or another kind of file') from None
-    if why: raise OneLineError(f'{path}: no export of srlane: it asks for something else than tensors and their operators ({one_line(why, 80)}); nothing in it was executed')
+            why = _first_strange(z)
+            text = next((z.read(n).decode() for n in z.namelist() if n.endswith('extra/srlane.json')), None)
+    except Exception as e:
+        raise OneLineError(f'{path}: cannot be read as a program of torch.export ({type(e).__name__}): '
+                           'damaged, or another kind of file') from None
+    if why: raise OneLineError(f'{path}: no export of srlane: it holds {one_line(why, 80)}; nothing in it was executed')
     return text
 
+# %% ../../nbs/predict/03_exported.ipynb #2b2333bb
 def _torch(path, half, device):
     "Open a `.pt2` of torch"
-    text = _refuse_foreign(path)
+    text = _inspect(path)
     program = torch.export.load(path)
     if device.type != 'cpu':
         from torch.export.passes import move_to_device_pass
@@ -189,7 +198,9 @@ class ExportedNetwork:
         self.device = device if kind == '.pt2' else torch.device('cpu')     # the others take their images from the CPU
         for k in ('geometry', 'conf_threshold', 'nms_thres', 'max_lanes', 'name'): setattr(self, k, getattr(self.info, k))
 
-    def __repr__(self): return f'{self.path.name}: {self.name}, {self.info.precision}, {self.info.kind}, {self.geometry.img_w}×{self.geometry.img_h}'
+    def __repr__(self):
+        g, i = self.geometry, self.info
+        return f'{self.path.name}: {self.name}, {i.precision}, {i.kind}, {g.img_w}×{g.img_h}'
     def eval(self): return self
 
 # %% ../../nbs/predict/03_exported.ipynb #0d0bffe2
@@ -224,7 +235,8 @@ def get_lanes(self:ExportedNetwork,
         for k, v in given.items():
             own = getattr(self.info, k)
             if v is not None and (v > own if k == 'max_lanes' else v < own):
-                raise ValueError(f'{self.path.name}: NMS inside the file used {k}={own}, and {k}={v} would want what it dropped: export it with nms=False')
+                raise ValueError(f'{self.path.name}: NMS inside the file used {k}={own}, and {k}={v} would want what it dropped: '
+                                 'export it with nms=False')
     return CascadeRefineHead.get_lanes(self, rows, meta, **given)
 
 for _k in ('_count_broken', '_geometry_of'): setattr(ExportedNetwork, _k, getattr(CascadeRefineHead, _k))
