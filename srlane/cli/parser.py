@@ -79,7 +79,7 @@ _groups = dict(eval='score prediction files of any detector with the official me
 
 def build_parser()->argparse.ArgumentParser:
     "The parser of `srlane`"
-    parser = _Parser('srlane', description='Train and validate the SRLane lane detector.', formatter_class=_Format)
+    parser = _Parser('srlane', description='Train the SRLane lane detector, validate it, and find lanes with it.', formatter_class=_Format)
     parser.add_argument('--version', action='version', version=__version__)
     parser.add_argument('--debug', action='store_true', help='show where an error arose')
     top = parser.add_subparsers(title='commands', dest='command', required=True, metavar='COMMAND')
