@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['score_network']
 
-# %% ../../nbs/predict/10_score.ipynb #13c7ca2c
+# %% ../../nbs/predict/10_score.ipynb #c9f4f4b1
 from ..basics import OneLineError, progress
 from ..data.evaluation import evaluate
 from ..data.loader import build_dataloader
@@ -14,7 +14,7 @@ from ..look.predictions import draw_predictions
 from ..metrics import Score
 from ..models.infer import infer
 
-# %% ../../nbs/predict/10_score.ipynb #d221ee6f
+# %% ../../nbs/predict/10_score.ipynb #3be910f3
 def _assert_same_images(network, cfg):
     "Refuse a configuration whose images the network was not made for"
     ours, theirs = network.geometry, build_geometry(cfg)
@@ -22,7 +22,7 @@ def _assert_same_images(network, cfg):
     for what, f in (('network images', lambda g: g.img_size), ('crops, as shares of the image,', share)):
         if f(ours) != f(theirs): raise OneLineError(f'{network.name}: made for {what} of {f(ours)}, but the configuration has {f(theirs)}')
 
-# %% ../../nbs/predict/10_score.ipynb #65052035
+# %% ../../nbs/predict/10_score.ipynb #6fc8cff3
 def score_network(network,          # as `load_network` gives it: of a checkpoint or an exported file
                   cfg,              # the configuration: which data, how cropped
                   split:str='val',  # or 'test'
