@@ -6,7 +6,7 @@
 __all__ = ['writers', 'moved_into_place', 'to_openvino', 'save_openvino']
 
 # %% ../../nbs/export/02_files.ipynb #454cc92e
-import os, shutil, tempfile, warnings
+import logging, os, shutil, tempfile, warnings
 from contextlib import contextmanager
 from pathlib import Path
 import torch
@@ -44,6 +44,7 @@ def _write_onnx(program:torch.export.ExportedProgram,
               ):
     "Write one ONNX file"
     import_extra('onnxscript'), import_extra('onnx')
+    logging.getLogger('torch.onnx._internal.exporter._registration').setLevel('ERROR')     # it misses torchvision, which is not needed
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')              # of torch, about itself
         made = torch.onnx.export(program, opset_version=18, input_names=['images'], output_names=_outputs(info), verbose=False)

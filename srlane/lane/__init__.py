@@ -4,19 +4,19 @@
 
 # %% auto #0
 __all__ = ['ImageGeometry', 'build_geometry', 'clip_polyline', 'clean_polyline', 'sample_xs', 'Lane', 'ABSENT', 'ROW',
-           'decode_row', 'encode_row', 'row_points', 'CULANE_ROWS', 'drop_placeholders', 'image_name', 'label_points',
-           'lanes_to_culane', 'parse_culane', 'read_culane', 'tusimple_points']
+           'decode_row', 'decode_rows', 'encode_row', 'row_points', 'CULANE_ROWS', 'drop_placeholders', 'image_name',
+           'label_points', 'lanes_to_culane', 'parse_culane', 'read_culane', 'tusimple_points']
 
 # %% ../../nbs/lane/index.ipynb #c89b96bc
 from .geometry import ImageGeometry, build_geometry
 from .polyline import clip_polyline, clean_polyline, sample_xs
 from .lane import Lane
-from .rows import ABSENT, ROW, decode_row, encode_row, row_points
+from .rows import ABSENT, ROW, decode_row, decode_rows, encode_row, row_points
 from srlane.lane.text import (
     CULANE_ROWS, drop_placeholders, image_name, label_points, lanes_to_culane, parse_culane, read_culane,
     tusimple_points)
 
 _all_ = [
     'ImageGeometry', 'build_geometry', 'clip_polyline', 'clean_polyline', 'sample_xs', 'Lane', 'ABSENT', 'ROW',
-    'decode_row', 'encode_row', 'row_points', 'CULANE_ROWS', 'drop_placeholders', 'image_name', 'label_points',
+    'decode_row', 'decode_rows', 'encode_row', 'row_points', 'CULANE_ROWS', 'drop_placeholders', 'image_name', 'label_points',
     'lanes_to_culane', 'parse_culane', 'read_culane', 'tusimple_points']

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ResNetWrapper', 'resnets', 'ChannelMapper', 'LocalAngleHead', 'CascadeRefineHead', 'TwoStageDetector', 'build_net',
-           'split_batch', 'infer']
+           'split_batch', 'infer', 'fuse']
 
 # %% ../../nbs/models/index.ipynb #26bd0e96
 from .resnet import ResNetWrapper, resnets
@@ -13,7 +13,8 @@ from .sketch import LocalAngleHead
 from .refine import CascadeRefineHead
 from .detector import TwoStageDetector, build_net, split_batch
 from .infer import infer
+from .fuse import fuse
 
 _all_ = [
     'ResNetWrapper', 'resnets', 'ChannelMapper', 'LocalAngleHead', 'CascadeRefineHead', 'TwoStageDetector',
-    'build_net', 'split_batch', 'infer']
+    'build_net', 'split_batch', 'infer', 'fuse']

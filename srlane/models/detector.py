@@ -53,7 +53,7 @@ def forward(self:TwoStageDetector,
 @patch
 def get_lanes(self:TwoStageDetector,
               rows:Tensor,              # (B,N,4+P) as the network returns them in evaluation
-              meta:list=None,           # for each image its `geometry`, or its `size` (w,h) and `cut_height`; where missing, the network's
+              meta:list=None,           # a dict for each image: its `geometry`, or `size` (w,h) and `cut_height`; where missing, ours
               conf_threshold:float=None, # least probability of a lane, 0..1; None: the network's own
               nms_thres:float=None,     # px of the network's image, closer lanes are one lane; None: the network's own
               max_lanes:int=None,       # kept in an image at most; None: the network's own

@@ -4,37 +4,52 @@
 
 # %% ../../nbs/models/04_nms.ipynb #da92a784
 from __future__ import annotations
-import torch
+import numpy as np, torch
 from torch import Tensor
 from ..lane import ROW
 
 # %% auto #0
-__all__ = ['lane_nms', 'select_lanes']
+__all__ = ['lane_nms', 'lane_scores', 'select_lanes']
 
 # %% ../../nbs/models/04_nms.ipynb #93615132
-def covered_rows(start:Tensor,  # (...) first row, not rounded
-                 end:Tensor,    # (...) last row, not rounded
-                 strips:int,    # rows less one, P-1
-                )->tuple[Tensor, Tensor]: # (...) first and last row, whole numbers; first > last where there is none
+def covered_rows(start,  # (...) float32, first row, not rounded
+                 end,    # (...) float32, last row, not rounded
+                 strips, # rows less one, P-1
+                )->tuple: # (...) first and last row, whole numbers; first > last where there is none
     "Rounded rows a lane covers, inside the image"
-    return (start + .5).clamp(min=0).trunc(), (end + .5).trunc().clamp(max=strips)
+    return np.trunc((start + np.float32(.5)).clip(min=0)), np.trunc(end + np.float32(.5)).clip(max=strips)
 
 # %% ../../nbs/models/04_nms.ipynb #7e4199f9
-def close_lanes(xs:Tensor,     # (P, ...) xs in pixels, rows first
-                rows:tuple,    # (...) first and last covered row of each
-                x:Tensor,      # (P, ...) xs in pixels of the lanes to compare with; broadcasts
-                x_rows:tuple,  # (...) first and last row of those
-                threshold:float, # mean distance in pixels
-               )->Tensor:      # (...) bool
+def close_lanes(xs,     # (P, ...) float32 xs in pixels, rows first
+                rows,   # pair of (...): first and last covered row of each
+                x,      # (P, ...) float32 xs in pixels of the lanes to compare with; broadcasts
+                x_rows, # pair of (...): first and last row of those
+                threshold, # mean distance in pixels
+               ):       # (...) bool
     "Whether lanes run closer than `threshold` on the rows both cover"
-    lo, hi = torch.maximum(rows[0], x_rows[0]), torch.minimum(rows[1], x_rows[1])
-    i = torch.arange(len(xs), device=xs.device).view(-1, *[1]*lo.dim())
-    gaps = torch.where((i >= lo) & (i <= hi), (xs - x).abs(), 0).unbind(0)
-    total = gaps[0].clone()
-    for gap in gaps[1:]: total += gap
-    return total < threshold*(hi - lo + 1)     # without a common row 0 is not below 0
+    lo, hi = np.maximum(rows[0], x_rows[0]), np.minimum(rows[1], x_rows[1])
+    i = np.arange(len(xs)).reshape(-1, *[1]*lo.ndim)
+    gaps = np.where((i >= lo) & (i <= hi), np.abs(xs - x), np.float32(0))
+    return gaps.cumsum(0)[-1] < np.float32(threshold)*(hi - lo + 1)     # without a common row 0 is not below 0
 
 # %% ../../nbs/models/04_nms.ipynb #b1c536e2
+def _walk(rows, scores, threshold, top_k, alive):
+    "`lane_nms` of a batch of NumPy arrays"
+    images, keep = np.arange(len(rows)), np.full((len(rows), top_k), -1)
+    alive = alive & np.isfinite(scores) & np.isfinite(rows).all(-1)
+    order = np.argsort(np.where(alive, -scores, np.inf), axis=1, kind='stable')[:, :alive.sum(1).max(initial=0)]
+    rows, alive = rows[images[:, None], order], alive[images[:, None], order]
+    rows = np.where(alive[..., None], rows, np.float32(0))
+    xs = np.ascontiguousarray(rows[..., ROW.xs].transpose(2, 0, 1))
+    covered = covered_rows(rows[..., ROW.start], rows[..., ROW.length], rows.shape[-1] - ROW.head - 1)
+    for j in range(min(top_k, order.shape[1])):
+        i = alive.argmax(1)                 # each image's surest that is left
+        keep[:, j] = np.where(alive[images, i], order[images, i], -1)
+        alive &= ~close_lanes(xs, covered, xs[:, images, i, None], [o[images, i, None] for o in covered], threshold)
+        alive[images, i] = False
+        if not alive.any(): break
+    return keep
+
 @torch.no_grad()
 def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for the length, the END row (not rounded); xs in pixels
              scores:Tensor,      # (N,) or (B, N), the higher the better
@@ -45,23 +60,16 @@ def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for t
     "Greedy NMS: a lane that runs close to a surer one goes"
     if valid is None: valid = torch.ones_like(scores, dtype=torch.bool)
     if rows.dim() == 2: return lane_nms(rows[None], scores[None], threshold, top_k, valid[None])[0]
-    rows, scores, N = rows.float(), scores.float(), rows.shape[1]
-    order = scores.argsort(dim=1, descending=True, stable=True)
-    rows = rows.gather(1, order[..., None].expand_as(rows))
-    alive = (valid & scores.isfinite()).gather(1, order) & rows.isfinite().all(-1)
-    xs = rows[..., ROW.xs].permute(2, 0, 1).contiguous()
-    covered = covered_rows(rows[..., ROW.start], rows[..., ROW.length], rows.shape[-1] - ROW.head - 1)
-    keep, rank = order.new_full((len(rows), top_k), -1), torch.arange(N, device=rows.device)
-    for j in range(min(top_k, N)):
-        best = torch.where(alive, rank, N).amin(1, keepdim=True)        # N where no candidate is left
-        i = best.clamp(max=N-1)
-        keep[:, j] = torch.where(best < N, order.gather(1, i), -1)[:, 0]
-        alive &= ~close_lanes(xs, covered, xs.gather(2, i.expand(len(xs), -1, -1)), [o.gather(1, i) for o in covered], threshold)
-        alive.scatter_(1, i, False)
-        if not alive.any(): break
-    return keep
+    rows, scores, alive = (o.detach().cpu().numpy() for o in (rows.float(), scores.float(), valid))
+    with np.errstate(over='ignore'): keep = _walk(rows, scores, threshold, top_k, alive)
+    return torch.from_numpy(keep).to(valid.device)
 
 # %% ../../nbs/models/04_nms.ipynb #3989e65f
+def lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
+               )->Tensor:      # (n,)
+    "Probabilities of being a lane; of a few rows without waking other threads"
+    return torch.cat([o.softmax(-1) for o in logits.split(1 if len(logits) <= 64 else len(logits))])[:, 1]
+
 @torch.no_grad()
 def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: logits, start and length / strips, xs / width
                  width:float,              # image width in pixels
@@ -70,7 +78,13 @@ def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: lo
                  max_lanes:int=4,          # most lanes per image
                 )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, then -1; (B, N) bool, broken rows
     "Which proposals become lanes"
-    pred, strips = pred.float(), pred.shape[-1] - ROW.head - 1
-    scores, (start, length) = pred[..., ROW.logits].softmax(-1)[..., 1], (pred[..., ROW.extent]*strips).split(1, -1)
-    rows = torch.cat([pred[..., ROW.logits], start, start + length - 1, pred[..., ROW.xs]*width], -1)
-    return lane_nms(rows, scores, nms_thres, max_lanes, scores >= conf_threshold), ~pred.isfinite().all(-1)
+    rows = pred.detach().float().cpu().numpy()          # one journey
+    broken, strips = ~np.isfinite(rows).all(-1), rows.shape[-1] - ROW.head - 1
+    with np.errstate(over='ignore', invalid='ignore'):
+        likely = 1/(1 + np.exp(rows[..., 0] - rows[..., 1])) >= conf_threshold - 1e-3
+        scores = np.full(likely.shape, np.nan, np.float32)
+        scores[likely] = lane_scores(torch.from_numpy(rows[likely, ROW.logits])).numpy()
+        start, length = rows[..., ROW.start, None]*np.float32(strips), rows[..., ROW.length, None]*np.float32(strips)
+        pixels = np.concatenate([rows[..., ROW.logits], start, start + length - 1, rows[..., ROW.xs]*np.float32(width)], -1)
+        keep = _walk(pixels, scores, nms_thres, max_lanes, scores >= np.float32(conf_threshold))
+    return torch.from_numpy(keep).to(pred.device), torch.from_numpy(broken).to(pred.device)

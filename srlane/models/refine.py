@@ -12,10 +12,10 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
-from ..lane import ROW, ImageGeometry, decode_row
+from ..lane import ROW, ImageGeometry, decode_rows
 from .losses import to_pixel_rows, stage_losses
 from .assignment import assign
-from .nms import select_lanes
+from .nms import lane_scores, select_lanes
 from .resnet import check_counts
 from .sketch import full_precision, at_least_float32
 
@@ -238,7 +238,7 @@ def loss(self:CascadeRefineHead,
 @torch.no_grad()
 def get_lanes(self:CascadeRefineHead,
               output:Tensor,        # (B,N,4+P) the network's output in evaluation
-              meta:list=None,       # for each image its `geometry`, or its `size` (w,h) and `cut_height`; where missing, the network's
+              meta:list=None,       # a dict for each image: its `geometry`, or `size` (w,h) and `cut_height`; the network's where missing
               conf_threshold:float=None,    # least probability of a lane; None: the network's own, as below
               nms_thres:float=None, # px of the network's image
               max_lanes:int=None,   # kept in an image at most
@@ -247,15 +247,17 @@ def get_lanes(self:CascadeRefineHead,
     chosen = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
     chosen = {k:getattr(self, k) if v is None else v for k,v in chosen.items()}
     _check_thresholds(**chosen)
-    keep, broken = select_lanes(output, self.geometry.img_w, **chosen)
-    rows = at_least_float32(output).gather(1, keep.clamp(min=0)[...,None].expand(-1, -1, output.shape[-1])).float()
-    score = rows[...,ROW.logits].softmax(-1)[...,1]
-    n_broken = broken.sum(1)[:,None].expand_as(keep)
-    packed = torch.cat([rows, torch.stack([score, keep >= 0, n_broken], -1)], -1).cpu().numpy()     # one journey
-    self._count_broken(int(packed[:,0,-1].sum()))
-    meta = [{}]*len(packed) if meta is None else meta
-    lanes = [[decode_row(r[:-3], self._geometry_of(m), float(r[-3])) for r in image if r[-2]] for image,m in zip(packed, meta)]
-    return [[lane for lane in image if lane is not None] for image in lanes]
+    rows = output.float().cpu()     # one journey: 12 KB an image
+    keep, broken = (o.numpy() for o in select_lanes(rows, self.geometry.img_w, **chosen))
+    self._count_broken(int(broken.sum()))
+    image, place = (keep >= 0).nonzero()        # of the winners, each image's likeliest first
+    rows, geometries = rows.numpy()[image, keep[image, place]], [self._geometry_of(m) for m in (meta or [{}]*len(keep))]
+    scores = lane_scores(torch.from_numpy(rows[:,ROW.logits])).tolist()
+    found = decode_rows(rows, [geometries[i] for i in image], scores)
+    lanes = [[] for _ in keep]
+    for i,lane in zip(image, found):
+        if lane is not None: lanes[i].append(lane)
+    return lanes
 
 # %% ../../nbs/models/06_refine.ipynb #1e82c2af
 @patch

@@ -88,6 +88,8 @@ def _openvino(path, half, device):
     "Open an OpenVINO model, on the CPU"
     ov = import_extra('openvino')
     if not user_path(path).with_suffix('.bin').is_file(): raise OneLineError(f'{path}: its weights, {path.stem}.bin, are not beside it')
+    with open(path, 'rb') as f:
+        if b'<net' not in f.read(500): raise OneLineError(f'{path}: no model of OpenVINO')
     core = ov.Core()
     model = core.read_model(path)
     text = model.get_rt_info(['srlane']).astype(str) if model.has_rt_info(['srlane']) else None
@@ -172,7 +174,8 @@ _runtimes = {'.onnx': _onnx, '.xml': _openvino, '.pt2': _torch}
 def is_exported(path # of weights, as people write it
                )->bool:
     "Whether a name is that of an exported file"
-    return user_path(path).suffix.lower() in (*_runtimes, '.bin')
+    path = user_path(path)
+    return path.suffix.lower() in _runtimes or path.suffix == '.bin' and path.with_suffix('.xml').is_file()
 
 class ExportedNetwork:
     "An exported file that can be called like a network in evaluation mode"

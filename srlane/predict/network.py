@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['Network', 'load_network']
 
-# %% ../../nbs/predict/04_network.ipynb #6719ef75
+# %% ../../nbs/predict/04_network.ipynb #bc601b3d
 import copy
 from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 from ..config import load_config, parse_config, presets
 from ..models.detector import TwoStageDetector, build_net
+from ..models.fuse import fuse as fuse_network
+from .exported import ExportedNetwork, is_exported
 from ..training.checkpoint import CheckpointError, load_checkpoint
 from ..training.weights import load_weights, weights_file
 
-# %% ../../nbs/predict/04_network.ipynb #aeb54a8d
+# %% ../../nbs/predict/04_network.ipynb #fae8e4b8
 def _config_of(path, checkpoint, config=None):
     "The configuration of a checkpoint"
     if config is not None: return load_config(config)
@@ -26,7 +28,7 @@ def _config_of(path, checkpoint, config=None):
     raise CheckpointError(f"{path}: it does not say which network its weights belong to: give the configuration that it was "
                           f"trained with, config=… ({', '.join(presets())}, or a .yaml or published .py file)")
 
-# %% ../../nbs/predict/04_network.ipynb #622350bb
+# %% ../../nbs/predict/04_network.ipynb #dbb00aab
 def _pick_device(device=None # 'cpu', 'cuda', 'cuda:1', a `torch.device`; None: a CUDA GPU where there is one
                )->torch.device:
     "The device to compute on"
@@ -38,7 +40,7 @@ def _pick_device(device=None # 'cpu', 'cuda', 'cuda:1', a `torch.device`; None: 
         raise ValueError(f"device={str(device)!r}: {there}; leave it out to use what there is")
     return device
 
-# %% ../../nbs/predict/04_network.ipynb #52ddc5db
+# %% ../../nbs/predict/04_network.ipynb #6b37fe58
 class Network:
     "A network of torch in evaluation mode"
     training = False
@@ -53,7 +55,8 @@ class Network:
         if half and self.device.type == 'cpu': raise ValueError('half=True is for GPUs: on a CPU it is slower; leave it out')
         self.net, self.name, self.geometry = net.to(self.device).eval(), name, head.geometry
         self.conf_threshold, self.nms_thres, self.max_lanes = head.conf_threshold, head.nms_thres, head.max_lanes
-        if half: self.net = self.net.half()
+        if fuse: self.net = fuse_network(self.net, half)
+        elif half: self.net = self.net.half()
 
     def __call__(self, batch)->torch.Tensor: # (B, N, 4+P) rows, on the network's device
         return self.net(batch['img'].to(self.device, non_blocking=True))
@@ -62,15 +65,18 @@ class Network:
         g = self.geometry
         return f'Network({self.name}: {g.img_w}×{g.img_h} from {g.ori_img_w}×{g.ori_img_h} px cropped to {g.crop}, on {self.device})'
 
-# %% ../../nbs/predict/04_network.ipynb #e506b944
-def load_network(weights,     # a run's folder, a checkpoint, weights (see `config`), or a `TwoStageDetector`
+# %% ../../nbs/predict/04_network.ipynb #9dbfadff
+def load_network(weights,     # a run's folder, a checkpoint, weights (see `config`), an exported file, or a `TwoStageDetector`
                  config=None, # a preset, a .yaml or a published .py file; None: the configuration in the checkpoint, or beside it
                  device=None, # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=True,  # the faster form of `models.fuse`: the last digits change
                  half:bool=False, # half precision, on a GPU
-                ): # `Network`
+                ): # `Network`, or `ExportedNetwork`
     "A network ready to find lanes"
     if isinstance(weights, TwoStageDetector): return Network(copy.deepcopy(weights), 'network', device, fuse, half)
+    if is_exported(weights):
+        if config is not None: raise ValueError(f'{weights}: an exported file brings its own configuration: leave config={config} out')
+        return ExportedNetwork(weights, device, half)
     path = weights_file(weights)
     cfg = _config_of(path, load_checkpoint(path), config)
     net = build_net(OmegaConf.merge(cfg, dict(backbone=dict(pretrained=False))))
