@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/cli/03_predict.ipynb #1a333469
+# %% ../../nbs/cli/03_predict.ipynb #ce2d9028
 import argparse, os, re
 from .parser import command, path_name, plain_warnings, say, threshold, whole_number
 
-# %% ../../nbs/cli/03_predict.ipynb #2cf14da5
+# %% ../../nbs/cli/03_predict.ipynb #0205cf2e
 def _above(low): # a reader of texts
     def read(text):
         try:
@@ -44,7 +44,7 @@ def _result_options(p):
                    help='write labels too: .lines.txt, tusimple.json, or .json to correct')
     p.add_argument('--track', action='store_true', help='videos: lanes keep their identity from frame to frame, and are steadier')
 
-# %% ../../nbs/cli/03_predict.ipynb #229183da
+# %% ../../nbs/cli/03_predict.ipynb #55213e21
 def _number(text): return int(text) if text.isdigit() else float(text)
 
 def _split_crop(texts, # of --crop, or None
@@ -58,7 +58,7 @@ def _split_crop(texts, # of --crop, or None
     numbers = [_number(t) for t in texts[:n]]
     return numbers[0] if n == 1 else tuple(numbers), texts[n:]
 
-# %% ../../nbs/cli/03_predict.ipynb #18818c12
+# %% ../../nbs/cli/03_predict.ipynb #e652d0af
 def _source_option(p):
     p.add_argument('sources', nargs='*', metavar='SOURCE',
                    help='an image, a folder, a pattern, a video, the number of a camera, or the address of a stream')
@@ -69,16 +69,23 @@ def _report(results, show):
     for name, why in results.failed[:10]: say(f'left out: {why if name in why else f"{name}: {why}"}')
     if len(results.failed) > 10: say(f'left out: {len(results.failed) - 10} more')
 
-def _annotate(results, predictor, source, args):
+def _found_crop(predictor, source):
+    "The crop that `suggest_crop` proposes, as shares, which fit images of other sizes too"
+    from srlane.predict.suggest_crop import suggest_crop
+    crop = suggest_crop(predictor, source)
+    say(f'{source.name or "images"}: --crop {" ".join(map(str, crop))} ({repr(crop).partition(": ")[2].removesuffix(")")})')
+    return tuple(v/side for v, side in zip(crop, crop.size*2))
+
+def _annotate(results, predictor, source, track, **how):
     "A video becomes an annotated one; its frames' labels and lines are written as those of images"
     from srlane.video import annotate, video_path
     name, out = re.sub(r'[^\w.-]+', '_', os.path.splitext(source.name)[0]), None
     if results.out is not None: out = results.place(name, source.path) + video_path('x')[0].suffix
-    done = annotate(predictor, source, out, track=args.track, each=lambda p: results.add(p, picture=False), batch_size=args.batch)
+    done = annotate(predictor, source, out, track=track, each=lambda p: results.add(p, picture=False), **how)
     for note in done.notes: say(f'note: {note}')
     if done.interrupted: raise KeyboardInterrupt
 
-# %% ../../nbs/cli/03_predict.ipynb #1943506b
+# %% ../../nbs/cli/03_predict.ipynb #3fb3dbc6
 @command('predict', 'find lanes in images and videos', _source_option, _network_options, _lane_options, _result_options)
 def predict(args):
     from srlane.predict import Predictor
@@ -89,11 +96,12 @@ def predict(args):
     results = Results(out, args.json, args.labels)
     sources = open_sources([*args.sources, *more])
     thresholds = dict(conf_threshold=args.conf, nms_thres=args.nms, max_lanes=args.lanes)
-    predictor = Predictor(args.weights, args.config, args.device, args.fuse, crop=crop, **thresholds)
+    predictor = Predictor(args.weights, args.config, args.device, args.fuse, crop=None if crop == 'auto' else crop, **thresholds)
     try:
         with plain_warnings(), results:
             for source in sources:
-                if source.kind.startswith('image'): results.add_all(predictor, source, batch_size=args.batch)
-                else: _annotate(results, predictor, source, args)
+                how = dict(batch_size=args.batch, crop=_found_crop(predictor, source) if crop == 'auto' else None)
+                if source.kind.startswith('image'): results.add_all(predictor, source, **how)
+                else: _annotate(results, predictor, source, args.track, **how)
     finally: _report(results, print if args.json != '-' else say)
     if results.failed: raise SystemExit(1)
