@@ -68,10 +68,11 @@ def say(text:str):
     print(f'srlane: {text}', file=sys.stderr)
 
 @contextmanager
-def plain_warnings():
+def plain_warnings(**words): # a name in Python → what it is at the terminal
     "Warnings are such lines, without the place in the program that they come from"
+    def show(message, *_, **__): say('note: ' + re.sub(r'\w+', lambda m: words.get(m[0], m[0]), _one_line(message)))
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: say(f'note: {_one_line(message)}')
+        warnings.showwarning = show
         yield
 
 # %% ../../nbs/cli/00_parser.ipynb #2c830a33
