@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/cli/05_bench.ipynb #04b86657
+# %% ../../nbs/cli/05_bench.ipynb #b2954871
 from .parser import command, path_name, whole_number
 from .predict import above, split_crop
 
-# %% ../../nbs/cli/05_bench.ipynb #72fe282c
+# %% ../../nbs/cli/05_bench.ipynb #0ae8bb8e
 def _bench_options(p):
     p.add_argument('weights', type=path_name, metavar='WEIGHTS',
                    help="a run's folder, a checkpoint, or an exported file, which is measured alone")
     p.add_argument('--images', type=path_name, metavar='DIR',
-                   help='a folder, a pattern or a video; labels beside the images give the metric of each runtime (default: synthetic roads)')
+                   help='a folder, a pattern or a video; labels beside the images give each runtime\'s metric (default: synthetic roads)')
     p.add_argument('--crop', nargs='+', metavar='X', help='of these images, as for srlane predict')
     p.add_argument('--batch', type=whole_number(1, 4096), nargs='+', default=[1, 8, 32], metavar='N',
                    help='images that go through the network together')
