@@ -68,10 +68,11 @@ def say(text:str):
     print(f'srlane: {text}', file=sys.stderr)
 
 @contextmanager
-def plain_warnings():
+def plain_warnings(**words): # a name in Python → what it is at the terminal
     "Warnings are such lines, without the place in the program that they come from"
+    def show(message, *_, **__): say('note: ' + re.sub(r'\w+', lambda m: words.get(m[0], m[0]), _one_line(message)))
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: say(f'note: {_one_line(message)}')
+        warnings.showwarning = show
         yield
 
 # %% ../../nbs/cli/00_parser.ipynb #2c830a33
@@ -79,7 +80,7 @@ _groups = dict(eval='score prediction files of any detector with the official me
 
 def build_parser()->argparse.ArgumentParser:
     "The parser of `srlane`"
-    parser = _Parser('srlane', description='Train and validate the SRLane lane detector.', formatter_class=_Format)
+    parser = _Parser('srlane', description='Train the SRLane lane detector, validate it, and find lanes with it.', formatter_class=_Format)
     parser.add_argument('--version', action='version', version=__version__)
     parser.add_argument('--debug', action='store_true', help='show where an error arose')
     top = parser.add_subparsers(title='commands', dest='command', required=True, metavar='COMMAND')

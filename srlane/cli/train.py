@@ -115,17 +115,28 @@ def train(args):
 
 # %% ../../nbs/cli/01_train.ipynb #21ab088c
 def _validate_options(p):
-    p.add_argument('-w', '--weights', dest='load_from', type=path_name, metavar='FILE', help='the weights to validate')
+    p.add_argument('-w', '--weights', dest='load_from', type=path_name, metavar='FILE', help='the weights to validate, or an exported file')
     p.add_argument('--split', choices=['val', 'test'], default='val', help='the split to validate on')
 
 # %% ../../nbs/cli/01_train.ipynb #ff589123
+def _validate_exported(cfg, split):
+    "An exported file has no run: its folder holds the predictions alone"
+    from srlane.predict.exported import ExportedNetwork
+    from srlane.predict.score import score_network
+    from srlane.training.recorder import new_work_dir
+    network, folder = ExportedNetwork(cfg.load_from), new_work_dir(cfg.work_dirs)
+    score = score_network(network, cfg, split, folder, cfg.view)
+    print(f'{score}\nmetric: {score.metric:.4f}; predictions are in {folder}')
+
 @command('validate', 'validate a network on a split', _config_option, _overrides('data_root=~/CULane batch_size=8'), _validate_options,
          _view_option, _run_options, _unlisted(_load_option, _seed_option))
 def validate(args):
+    from srlane.predict.exported import is_exported
     from srlane.runner import Runner
     cfg = _config(args)
     cfg.resume_from = None          # there is nothing to resume: the weights come from --weights
     if not cfg.load_from: raise ValueError('no weights to validate: give --weights FILE')
+    if is_exported(cfg.load_from): return _validate_exported(cfg, args.split)
     runner = Runner(cfg)
     runner.validate(args.split)
     runner.close()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Results', 'predict_to_folder', 'open_sources']
 
-# %% ../../nbs/predict/09_run.ipynb #7dd200d0
+# %% ../../nbs/predict/09_run.ipynb #bcf9d4df
 import os, re, time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from ..metrics.score import assert_writable
 from .prediction import Prediction
 from .sources import open_source
 
-# %% ../../nbs/predict/09_run.ipynb #addde648
+# %% ../../nbs/predict/09_run.ipynb #674d3fc7
 @contextmanager
 def _named(path): # that is written
     "Errors of a disk, with the file's name"
@@ -37,7 +37,7 @@ def _lines(path # to write, or - for standard output
         except KeyboardInterrupt as e: stopped = e
     if stopped: raise stopped
 
-# %% ../../nbs/predict/09_run.ipynb #c0f9d014
+# %% ../../nbs/predict/09_run.ipynb #47c4a006
 def _name(p:Prediction)->str: # a relative path, without a suffix
     "What the results of an image are called"
     if p.time is None: return os.path.splitext(p.name)[0]
@@ -49,7 +49,7 @@ def _suffix(name): # of the picture
     "An image's own suffix where OpenCV writes such files"
     return s if (s := os.path.splitext(name)[1]).lower() in _writable else '.jpg'
 
-# %% ../../nbs/predict/09_run.ipynb #eac378b4
+# %% ../../nbs/predict/09_run.ipynb #5278b05e
 def _write_culane(p, path): write_whole(f'{path}.lines.txt', p.to_culane())
 
 def _write_labelme(p, path):
@@ -63,7 +63,7 @@ def _write_labelme(p, path):
 
 LABEL_FORMATS = dict(culane=_write_culane, tusimple=None, labelme=_write_labelme)
 
-# %% ../../nbs/predict/09_run.ipynb #8507223e
+# %% ../../nbs/predict/09_run.ipynb #8715f60c
 class Results:
     "Pictures, labels and JSON lines of predictions; use it in a `with` block"
     def __init__(self,
@@ -90,7 +90,7 @@ class Results:
             raise OneLineError(f'{path}: its results would be written into the same folder; choose another one for them')
         return where
 
-# %% ../../nbs/predict/09_run.ipynb #ec058f91
+# %% ../../nbs/predict/09_run.ipynb #c6bdce3e
 @patch
 def __enter__(self:Results):
     files = dict(json=self.json, tusimple=self.out/'tusimple.json' if self.labels == 'tusimple' else None)
@@ -110,7 +110,7 @@ def __exit__(self:Results, *error):
 def _save_until(self:Results, most): # pictures that may still wait
     while len(self._saving) > most: self._saving.popleft().result()
 
-# %% ../../nbs/predict/09_run.ipynb #6a7ba7ec
+# %% ../../nbs/predict/09_run.ipynb #a1561d2b
 def _save(p, path):
     with _named(path): p.save(path)
 
@@ -120,18 +120,19 @@ def add(self:Results,
         picture:bool=True, # write the image with its lanes too
        ):
     "Write what a prediction says"
-    if self.out is not None:
+    write = LABEL_FORMATS.get(self.labels)
+    if self.out is not None and (picture or write):
         path = self.place(_name(p), p.path if p.time is None else None)
         if picture: self._saving.append(self._pool.submit(_save, p, path + _suffix(p.name)))
         self._save_until(4)
         with _named(path):
-            if write := LABEL_FORMATS.get(self.labels): write(p, path)
+            if write: write(p, path)
     if 'tusimple' in self._write: self._write['tusimple'](dumps({**p.to_tusimple(), 'raw_file': p.name}))
     if 'json' in self._write: self._write['json'](dumps(p.to_dict(), allow_nan=False))
     self.images += 1
     self.lanes += len(p)
 
-# %% ../../nbs/predict/09_run.ipynb #a71054cf
+# %% ../../nbs/predict/09_run.ipynb #39bc70de
 @patch
 def __str__(self:Results):
     many = lambda n, what: f'{n:,} {what}{"s"*(n != 1)}'
@@ -140,11 +141,11 @@ def __str__(self:Results):
     return f'{many(self.images, "image")}, {many(self.lanes, "lane")}{rate}{"; results in " + " and ".join(where) if where else ""}'
 
 @patch
-def _without_ours(self:Results, source):
-    "A folder's images, but those among our own results"
-    inside = lambda path, folder: os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ''))
-    if self.out is None or source.kind != 'images' or not source.name or not inside(self.out, source.name): return source
-    return (f for f in source if not inside(f.path, self.out))
+def _ours(self:Results, f)->bool: # `Frame`
+    "Whether an image lies in the results' folder, and that folder within the one that was asked for"
+    if self.out is None or not f.path or f.time is not None: return False
+    out, asked = os.path.realpath(self.out), os.path.realpath(f.path.removesuffix(f.name))
+    return out != asked and os.path.realpath(f.path).startswith(os.path.join(out, '')) and out.startswith(os.path.join(asked, ''))
 
 @patch
 def add_all(self:Results,
@@ -156,12 +157,13 @@ def add_all(self:Results,
            ):
     "Write what a predictor finds"
     source = open_source(source, skip_bad=True)
-    found = predictor.stream(self._without_ours(source), **how)
+    frames = (f for f in source if not self._ours(f)) if self.out is not None and source.kind == 'images' else source
+    found = predictor.stream(frames, **how)
     try:
         for p in progress(found, source.name or 'Predict', show, total=source.count, unit='image'): self.add(p, picture)
     finally: self.failed += source.errors
 
-# %% ../../nbs/predict/09_run.ipynb #83ce63e7
+# %% ../../nbs/predict/09_run.ipynb #db81ed81
 def predict_to_folder(predictor,         # `Predictor`
                       source,            # as `open_source` takes it
                       out='predictions', # folder for pictures and labels; None: neither
@@ -174,7 +176,7 @@ def predict_to_folder(predictor,         # `Predictor`
     with Results(out, json, labels) as results: results.add_all(predictor, source, **how)
     return results
 
-# %% ../../nbs/predict/09_run.ipynb #2c416e69
+# %% ../../nbs/predict/09_run.ipynb #5c2e039a
 def open_sources(items, # of what `open_source` takes; '0' is a camera where no file has this name
                 )->list: # of `Source`
     "Open what somebody has listed: images together, each video alone"
