@@ -15,13 +15,14 @@ from ..metrics.reading import image_size as header_size
 # %% ../../nbs/data/00_images.ipynb #6c1f2969
 def read_image(path, # image file
                reduced:bool=False, # decode at half the width and height, unless nothing would be left
-              ): # (h, w, 3) uint8, BGR
+               rgb:bool=False,     # RGB, instead of OpenCV's BGR
+              ): # (h, w, 3) uint8
     "Decode an image file"
     data = Path(path).read_bytes()
     truncated = data[:2] == b'\xff\xd8' and data.rfind(b'\xff\xd9') < len(data)//2   # a JPEG without its end
     usable = bool(data) and not truncated
-    img = _decode(data, cv2.IMREAD_REDUCED_COLOR_2) if usable and reduced else None
-    if usable and (img is None or min(img.shape[:2]) < 2): img = _decode(data, cv2.IMREAD_COLOR)
+    img = _decode(data, cv2.IMREAD_REDUCED_COLOR_2, rgb) if usable and reduced else None
+    if usable and (img is None or min(img.shape[:2]) < 2): img = _decode(data, cv2.IMREAD_COLOR, rgb)
     if img is None:
         says = f"{len(data):,} bytes{', its end is missing' if truncated else ''}"
         raise ValueError(f"{path}: not a readable image ({says}): fetch it again or remove it")
@@ -29,10 +30,12 @@ def read_image(path, # image file
     if min(h, w) < 2: raise ValueError(f"{path}: too small an image, {w}×{h} pixels: fetch it again or remove it")
     return img
 
-def _decode(data, flag):
+def _decode(data, flag, rgb):
     "An image from a file's bytes, or None"
-    try: return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    direct = rgb and flag == cv2.IMREAD_COLOR and hasattr(cv2, 'IMREAD_COLOR_RGB')    # OpenCV 4.11 and newer
+    try: img = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB if direct else flag)
     except cv2.error: return None
+    return img if img is None or direct or not rgb else cv2.cvtColor(img, cv2.COLOR_BGR2RGB)
 
 # %% ../../nbs/data/00_images.ipynb #0d233f55
 def image_size(path)->tuple: # (w, h) in pixels

@@ -127,7 +127,7 @@ def _file_image(path)->tuple: # (H, W, 3) uint8 RGB, notes
     if stored: _check_size(*stored, path)
     elif _is_heic(path): raise DataError(f'{path}: HEIC, as iPhones write it, cannot be decoded here: save it as JPEG')
     elif os.path.getsize(path) > 2**28: raise DataError(f'{path}: not a readable image ({os.path.getsize(path):,} bytes)')
-    image = cv2.cvtColor(read_image(path), cv2.COLOR_BGR2RGB)
+    image = read_image(path, rgb=True)
     if orientation in range(2, 9) and (orientation < 5 or image.shape[:2] == stored): notes.insert(0, _upright(orientation))
     return image, notes
 

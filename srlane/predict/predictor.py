@@ -8,7 +8,7 @@ __all__ = ['prepare', 'Predictor']
 # %% ../../nbs/predict/07_predictor.ipynb #48b4364f
 import time, warnings
 from dataclasses import replace
-import numpy as np, torch
+import cv2, numpy as np, torch
 from fastcore.basics import patch
 from ..basics import check_number
 from ..data.images import network_image
@@ -25,8 +25,8 @@ def prepare(frame,    # `Frame`
            )->tuple:  # the frame, its geometry, (3, img_h, img_w) uint8 RGB, milliseconds
     "An image as the network reads it"
     start = time.perf_counter()
-    small = network_image(frame.image, geometry, rgb=True)
-    return frame, geometry, np.ascontiguousarray(small.transpose(2, 0, 1)), (time.perf_counter() - start)*1000
+    planes = np.stack(cv2.split(network_image(frame.image, geometry, rgb=True)))   # faster than transposing
+    return frame, geometry, planes, (time.perf_counter() - start)*1000
 
 # %% ../../nbs/predict/07_predictor.ipynb #8783c172
 class Predictor:
