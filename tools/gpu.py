@@ -61,7 +61,10 @@ from srlane.config import load_config
 from srlane.models.detector import build_net
 from srlane.runner import Runner, launch
 from srlane.training.devices import begin_copy, build_precision
-from srlane.synth import make_culane
+from srlane.export import export
+from srlane.models.fuse import fuse
+from srlane.predict import Predictor, load_network
+from srlane.synth import make_culane, make_scene
 
 # --- A check: what it says, and how it is kept apart from the others
 
@@ -702,6 +705,42 @@ def validation(r, where):
     p = srlane.look.profile.profile_step(runner, steps=8 if where.cuda else 1, warm_up=3 if where.cuda else 0)
     r['ms'] = {k: round(1e3*v, 2) for k, v in p.seconds.items()}
     if where.cuda: r['GiB'] = round(torch.cuda.max_memory_allocated()/2**30, 3)
+
+def roads_of(n)->list: # of (H, W, 3) uint8 RGB
+    "Synthetic roads of the demo network's camera"
+    return [make_scene(seed=500 + i, category='normal', size=(820, 295))[0] for i in range(n)]
+
+def lanes_apart(a, b)->float: # pixels; lists of `Prediction`
+    "The furthest that lanes of the same images lie apart; infinite where their number differs"
+    if [len(p) for p in a] != [len(p) for p in b]: return float('inf')
+    return max((float(np.abs(x - y).max()) for p, q in zip(a, b) for x, y in zip(p.lanes, q.lanes) if len(x) == len(y)), default=0.)
+
+@check(90)
+def predict(r, where):
+    "Prediction: the lanes of the CPU; fused, in half precision, and captured as a graph"
+    weights, images = root/'nbs/golden/demo.ckpt', roads_of(8 if where.cuda else 2)
+    tf32(False)
+    plain = Predictor(weights, device='cpu', fuse=False)(images, batch_size=4)
+    r['lanes'] = sum(map(len, plain))
+    r.must(r['lanes'] > 0, 'no lanes at all, so this proves nothing')
+    for name, how, most in [('as trained', dict(fuse=False), .5), ('fused', {}, .5)] + ([('fused, half', dict(half=True), 8.)] if where.cuda else []):
+        found = Predictor(weights, device=where.device, **how)(images, batch_size=4)
+        r.close(f'{name}: pixels', lanes_apart(plain, found), most)
+    net = load_network(weights, device=where.device, fuse=False).net
+    batch = torch.randint(256, (4, 3, *net.roi_head.geometry.img_size[::-1]), dtype=torch.uint8, device=where.device)
+    if where.cuda:
+        graph = fuse(net, compile=True)
+        rows = [graph(dict(img=batch)) for _ in range(3)]
+        r.close('graph: rows', (rows[-1] - fuse(net)(dict(img=batch))).abs().max().item(), 5e-3)
+
+@check(60)
+def exported(r, where):
+    "A program of torch.export, written on the CPU, finds the same lanes on this device"
+    images, out = roads_of(2), where.tmp/'demo.pt2'
+    report = export(root/'nbs/golden/demo.ckpt', 'torch', out)
+    r['compared'] = str(report.comparison).splitlines()[0]
+    tf32(False)
+    r.close('pixels', lanes_apart(Predictor(root/'nbs/golden/demo.ckpt', device='cpu', fuse=False)(images), Predictor(out, device=where.device)(images)), .5)
 
 # --- All of them
 
