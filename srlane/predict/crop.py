@@ -10,7 +10,8 @@ from numbers import Real
 from ..lane import ImageGeometry
 
 # %% ../../nbs/predict/05_crop.ipynb #52e9e05b
-def crop_box(crop, # rows to cut off the top: pixels, or below 1 a share of the height; or (left, top, right, bottom) of what to keep: pixels, or shares where none is above 1
+def crop_box(crop, # rows to cut off the top: pixels, or below 1 a share of the height;
+                   # or (left, top, right, bottom) of what to keep: pixels, or shares where none is above 1
              size, # (w, h) of the image, pixels
             )->tuple: # (left, top, right, bottom) of what is kept, whole pixels
     "The part of an image that a crop keeps"

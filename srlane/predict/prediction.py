@@ -28,7 +28,7 @@ class Prediction:
     index:int=0               # its place in what was given, from 0
     time:float=None           # seconds from the beginning of a video
     crop:tuple=None           # (left, top, right, bottom) of what the network saw, pixels of the image; None: all of it
-    timing:dict=field(default_factory=dict) # milliseconds that `read`, `prepare`, `network` and `decode` took; a batch's are divided among its images
+    timing:dict=field(default_factory=dict) # milliseconds: `read`, `prepare`, `network`, `decode`; a batch's divided by its images
     notes:list=field(default_factory=list)  # of str: what was done to the image, or may be wrong with it
     ids:list=None             # after tracking: a number for each lane, which it keeps from frame to frame; ascending
     raw:list=None             # after tracking: the curves as the network found them in this frame

@@ -46,7 +46,7 @@ class Predictor:
         self.crop, self._warned = crop, set()
         self.thresholds = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
 
-    geometry = property(lambda self: self.network.geometry, doc='The `ImageGeometry` in training: size and crop of the original images, size of the network\'s')
+    geometry = property(lambda self: self.network.geometry, doc='The `ImageGeometry` of training: sizes and crop')
     def __repr__(self): return f'Predictor({self.network!r})'
 
 # %% ../../nbs/predict/07_predictor.ipynb #46d36e17
@@ -109,7 +109,7 @@ def stream(self:Predictor,
 # %% ../../nbs/predict/07_predictor.ipynb #c0ec47e7
 @patch
 def __call__(self:Predictor,
-             source,            # an image (path, PIL, RGB array), a list, a folder, a pattern, a video, a camera, a stream: see `open_source`
+             source,            # image (path, PIL, RGB array), list, folder, pattern, video, camera, stream: see `open_source`
              stream:bool=False, # give predictions one by one as they are found, each with its image
              skip_bad:bool=False, # leave out images that cannot be read, with a warning, instead of stopping at the first
              **how,             # `batch_size`, `crop`, `read_ahead` and thresholds, as `Predictor.stream` takes them

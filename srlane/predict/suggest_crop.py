@@ -79,7 +79,8 @@ def _try(predictor, frames, box)->tuple: # score, vanishing point, list of `Pred
     "What the network finds in a crop"
     found = []
     for k in range(0, len(frames), 8):
-        found += predictor.predict_batch([prepare(f, image_geometry(predictor.geometry, f.size, box)) for f in frames[k:k + 8]], conf_threshold=.2)
+        batch = [prepare(f, image_geometry(predictor.geometry, f.size, box)) for f in frames[k:k + 8]]
+        found += predictor.predict_batch(batch, conf_threshold=.2)
     return *_agreement(_pairs(found), frames[0].size), found
 
 def _pairs(predictions): return [[*zip(p.lanes, p.scores)] for p in predictions]
