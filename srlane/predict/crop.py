@@ -10,10 +10,11 @@ from numbers import Real
 from ..lane import ImageGeometry
 
 # %% ../../nbs/predict/05_crop.ipynb #52e9e05b
-def crop_box(crop, # rows to cut off the top, or (left, top, right, bottom) of what to keep; pixels, or shares of the image
+def crop_box(crop, # rows to cut off the top: pixels, or below 1 a share of the height;
+                   # or (left, top, right, bottom) of what to keep: pixels, or shares where none is above 1
              size, # (w, h) of the image, pixels
             )->tuple: # (left, top, right, bottom) of what is kept, whole pixels
-    "What a crop keeps of an image"
+    "The part of an image that a crop keeps"
     numbers = [crop] if isinstance(crop, Real) else list(crop) if not isinstance(crop, (str, bytes)) else []
     if len(numbers) not in (1, 4) or any(isinstance(v, bool) or not isinstance(v, Real) or not 0 <= v < 1e6 for v in numbers):
         raise ValueError(f'crop={crop!r}: give the rows to cut off the top (270, or 0.4 of the height), '
@@ -39,19 +40,19 @@ def image_geometry(trained:ImageGeometry, # of the images that the network learn
 # %% ../../nbs/predict/05_crop.ipynb #d26b7c02
 def stretch(geometry:ImageGeometry, # of an image
             trained:ImageGeometry,  # of the images that the network learned from
-           )->float:                # 1: as in training; below 1 things look squeezed
+           )->float:                # 1: as in training; below 1 things look flatter, above 1 taller
     "How tall things look to the network, for their width"
     shape = lambda left, top, right, bottom: (right - left)/(bottom - top)
     return shape(*geometry.crop)/shape(*trained.crop)
 
 def crop_warning(geometry:ImageGeometry, # of an image
                  trained:ImageGeometry,  # of the images that the network learned from
-                 most:float=1.25,        # that things may be stretched or squeezed without a word
+                 most:float=1.25,        # times that things may be stretched or squeezed without a word
                 )->str:                  # '' where nothing is odd
-    "What is to be said of an image that looks strange to the network"
+    "A sentence on an image that would look strange to the network"
     s = stretch(geometry, trained)
     if 1/most <= s <= most: return ''
     size = lambda left, top, right, bottom: f'{right - left}×{bottom - top}'
-    looks = f'squeezed to {s:.0%} of their height' if s < 1 else f'drawn out to {s:.1f} times their height'
+    looks = f'squeezed to {s:.0%} of their height' if s < 1 else f'stretched to {s:.1f} times their height'
     return (f"of {'×'.join(map(str, geometry.ori_size))} pixels the network sees {size(*geometry.crop)}, where it learned from "
             f"{size(*trained.crop)} of {'×'.join(map(str, trained.ori_size))}: things look {looks}. Give a crop; suggest_crop finds one")

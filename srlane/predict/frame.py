@@ -36,10 +36,10 @@ class Frame:
 # %% ../../nbs/predict/00_frame.ipynb #92c52abf
 _max_pixels = 2**26   # of an image: 8192×8192, which fill 200 MB
 _deep = '16 bits a channel: the upper 8 are used'
-_too_many = f'pixels are more than the {_max_pixels:,} that are read: make it smaller first'
+_too_many = f'pixels, more than the {_max_pixels:,} that are read: make it smaller first'
 
 def _check_size(w, h, what):
-    "Refuse what is no picture of a road, or would fill the memory"
+    "Refuse what is too small to show a road, or would fill the memory"
     if min(w, h) < 2: raise DataError(f'{what}: too small an image, {w}×{h} pixels')
     if w*h > _max_pixels: raise DataError(f'{what}: {w:,}×{h:,} {_too_many}')
 
@@ -72,8 +72,8 @@ def _array_image(a,    # (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; uin
 def _is_tensor(item)->bool: return type(item).__module__.partition('.')[0] == 'torch' and hasattr(item, 'detach')
 def _is_pil(item)->bool: return hasattr(item, 'getexif') and hasattr(item, 'convert')
 
-def _tensor_array(t)->np.ndarray: # channels last
-    "A torch tensor as an array"
+def _tensor_array(t)->np.ndarray: # the same numbers, channels last
+    "A torch tensor as an array, (H, W, C) or (H, W)"
     t = t.detach().cpu()
     first = t.ndim == 3 and t.shape[0] in (1, 3, 4) and t.shape[2] not in (1, 3, 4)
     return (t.permute(1, 2, 0) if first else t).numpy()
@@ -115,8 +115,8 @@ def _mode_notes(img)->list:
     "What is lost when an image becomes RGB with 8 bits a channel"
     grey, deep = img.mode in ('L', 'LA', '1') or img.mode.startswith('I'), img.mode.startswith('I')
     clear = img.mode in ('RGBA', 'LA', 'PA') or 'transparency' in img.info
-    said = (grey, 'greyscale'), (deep, _deep), (clear, 'transparency ignored'), (img.mode == 'CMYK', 'CMYK turned to RGB')
-    return [note for true, note in said if true]
+    possible = (grey, 'greyscale'), (deep, _deep), (clear, 'transparency ignored'), (img.mode == 'CMYK', 'CMYK turned to RGB')
+    return [note for true, note in possible if true]
 
 def _is_heic(path)->bool:
     with open(path, 'rb') as f: return f.read(12)[4:] in (b'ftypheic', b'ftypheix', b'ftypmif1')
@@ -157,7 +157,7 @@ def check_file(path)->str: # the same, `~` expanded
 # %% ../../nbs/predict/00_frame.ipynb #bb41161d
 def read_frame(item,        # path of an image, PIL image, (H, W, 3) uint8 RGB array, torch tensor, or a `Frame`
                index:int=0, # within its source, from 0
-               name:str=None, # None: the file's
+               name:str=None, # None: the file's, or `image3` for index 3
               )->Frame:
     "A picture in any form as a `Frame`"
     start = time.perf_counter()

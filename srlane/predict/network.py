@@ -42,14 +42,14 @@ def _pick_device(device=None # 'cpu', 'cuda', 'cuda:1', a `torch.device`; None: 
 
 # %% ../../nbs/predict/04_network.ipynb #6b37fe58
 class Network:
-    "A network of torch in evaluation mode"
+    "A torch network in evaluation mode"
     training = False
     def __init__(self,
                  net:TwoStageDetector, # with its weights
                  name:str='network',   # what messages call it
                  device=None,          # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=False,      # the faster form of `models.fuse`: the last digits change
-                 half:bool=False,      # half precision, on a GPU
+                 half:bool=False,      # half precision; on a GPU only
                 ):
         self.device, head = _pick_device(device), net.roi_head
         if half and self.device.type == 'cpu': raise ValueError('half=True is for GPUs: on a CPU it is slower; leave it out')
@@ -66,11 +66,11 @@ class Network:
         return f'Network({self.name}: {g.img_w}×{g.img_h} from {g.ori_img_w}×{g.ori_img_h} px cropped to {g.crop}, on {self.device})'
 
 # %% ../../nbs/predict/04_network.ipynb #9dbfadff
-def load_network(weights,     # a run's folder, a checkpoint, weights (see `config`), an exported file, or a `TwoStageDetector`
+def load_network(weights,     # a run's folder, a checkpoint, bare weights, an exported file, or a `TwoStageDetector` (it is copied)
                  config=None, # a preset, a .yaml or a published .py file; None: the configuration in the checkpoint, or beside it
                  device=None, # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=True,  # the faster form of `models.fuse`: the last digits change
-                 half:bool=False, # half precision, on a GPU
+                 half:bool=False, # half precision; on a GPU only
                 ): # `Network`, or `ExportedNetwork`
     "A network ready to find lanes"
     if isinstance(weights, TwoStageDetector): return Network(copy.deepcopy(weights), 'network', device, fuse, half)

@@ -17,28 +17,28 @@ from ..look.pictures import draw_lanes, save_image, show_image
 from .frame import read_frame
 
 # %% ../../nbs/predict/06_prediction.ipynb #8b53875d
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class Prediction:
     "The lanes in one image"
-    curves:list               # of `Lane`: in fractions of the image, the surest first
+    curves:list               # of `Lane`: in fractions of the image; the surest first, after tracking in the order of `ids`
     size:tuple                # (w, h) of the image, pixels
     image:np.ndarray=None     # (H, W, 3) uint8 RGB; None where it was not kept
     name:str='image'          # of the file, or 'drive.mp4#12'
     path:str=None             # of the file, where there is one
     index:int=0               # its place in what was given, from 0
     time:float=None           # seconds from the beginning of a video
-    crop:tuple=None           # (left, top, right, bottom) that the network saw, pixels of the image; None: all of it
-    timing:dict=field(default_factory=dict) # milliseconds: `read`, `prepare`, `network`, `decode`
-    notes:list=field(default_factory=list)  # sentences on what was done to the image or may be wrong with it
-    ids:list=None             # after tracking: a number for each lane that it keeps over frames
-    raw:list=None             # after tracking: the curves as they were found in this frame
-    ego:tuple=None            # after tracking: (left, right), places in `lanes` of those beside the camera; None where there is none
-    offset:float=None         # after tracking: of the camera from the lane's middle, in lane widths, > 0 to the right
+    crop:tuple=None           # (left, top, right, bottom) of what the network saw, pixels of the image; None: all of it
+    timing:dict=field(default_factory=dict) # milliseconds: `read`, `prepare`, `network`, `decode`; a batch's divided by its images
+    notes:list=field(default_factory=list)  # of str: what was done to the image, or may be wrong with it
+    ids:list=None             # after tracking: a number for each lane, which it keeps from frame to frame; ascending
+    raw:list=None             # after tracking: the curves as the network found them in this frame
+    ego:tuple=None            # after tracking: (left, right), the places in `lanes` of the two beside the camera; None for a side without
+    offset:float=None         # after tracking: how far right of its lane's middle the camera is, in lane widths
 
     @property
-    def lanes(self): return [o.to_pixels(self.size) for o in self.curves]     # (n, 2) float64 x, y in pixels of the image, top first
+    def lanes(self): return [o.to_pixels(self.size) for o in self.curves]     # of (n, 2) float64 x, y in pixels of the image, top first
     @property
-    def scores(self): return np.array([np.nan if o.score is None else o.score for o in self.curves], float)   # (n,) probabilities
+    def scores(self): return np.array([np.nan if o.score is None else o.score for o in self.curves], float)   # (n,) float64 probabilities
     def __len__(self): return len(self.curves)
     def __repr__(self):
         (w, h), n = self.size, len(self)
@@ -47,7 +47,7 @@ class Prediction:
 
 # %% ../../nbs/predict/06_prediction.ipynb #4b48c970
 def _picture(self):
-    "The image; where it was not kept, read again from its file"
+    "The image; read again from its file where it was not kept"
     if self.image is not None: return self.image
     if self.path is not None and self.time is None: return read_frame(self.path).image
     raise ValueError(f'{self.name}: its image was not kept; go through the predictions with stream=True, or set .image')
@@ -88,14 +88,14 @@ def save(self:Prediction,
 
 # %% ../../nbs/predict/06_prediction.ipynb #c2a8371e
 def _few_points(points, # (n, 2) pixels
-                off=1., # pixels that the line may be off
+                off=1., # pixels by which the line may move
                ): # (m, 2)
-    "A line with fewer points"
+    "The same line with fewer points"
     return cv2.approxPolyDP(np.asarray(points, np.float32)[:,None], off, False)[:,0].astype(float)
 
 @patch
 def to_labelme(self:Prediction)->dict:
-    "The lanes as labelme's file has them, without the image"
+    "What labelme's file says of this image: points in its pixels; the picture itself stays in its own file"
     shapes = [dict(label='lane', points=_few_points(points).round(2).tolist(), group_id=None if self.ids is None else self.ids[k],
                    description='', shape_type='linestrip', flags={}) for k, points in enumerate(self.lanes)]
     name = Path(self.path).name if self.path else self.name
@@ -104,22 +104,22 @@ def to_labelme(self:Prediction)->dict:
 # %% ../../nbs/predict/06_prediction.ipynb #518fc040
 @patch
 def to_culane(self:Prediction)->str:
-    "The text of a `.lines.txt` file"
+    "The text of a `.lines.txt` file: a line `x y x y …` for each lane, in pixels of the image"
     return lanes_to_culane(self.curves, self.size, self.crop and self.crop[1])
 
 @patch
 def to_tusimple(self:Prediction,
-                h_samples=None, # rows in pixels of the image; 56 from 160/720 to 710/720 of the height where None
-               )->dict:         # `raw_file`, `lanes`, `h_samples`, `run_time`: a line of a TuSimple file
-    "The lanes as x at given rows, −2 where there is none"
+                h_samples=None, # rows in pixels of the image; None: 56 of them, from 160/720 to 710/720 of its height
+               )->dict:         # a line of a TuSimple file: `raw_file`, `lanes`, `h_samples`, `run_time` (milliseconds without reading)
+    "For each lane its x at given rows, whole pixels of the image, −2 where it is not"
     rows = [round(y*self.size[1]/720) for y in range(160, 720, 10)] if h_samples is None else [*map(int, h_samples)]
-    ms = sum(v for k, v in self.timing.items() if k != 'read')
-    return dict(raw_file=self.name, lanes=[o.to_tusimple(rows, self.size) for o in self.curves], h_samples=rows, run_time=round(ms) or 10)
+    ms = sum(v for k, v in self.timing.items() if k != 'read') if self.timing else 10     # which published predictions say throughout
+    return dict(raw_file=self.name, lanes=[o.to_tusimple(rows, self.size) for o in self.curves], h_samples=rows, run_time=max(1, round(ms)))
 
 # %% ../../nbs/predict/06_prediction.ipynb #ee0d181b
 @patch
 def to_dict(self:Prediction)->dict:
-    "Everything but the image, as JSON can hold it"
+    "The prediction as JSON can hold it, without the image: points in its pixels, to a hundredth"
     lanes = [dict(points=points.round(2).tolist(), score=None if o.score is None else round(float(o.score), 4))
              for points, o in zip(self.lanes, self.curves)]
     for k, lane in enumerate(lanes if self.ids is not None else ()): lane['id'] = int(self.ids[k])

@@ -6,7 +6,7 @@
 __all__ = ['prepare', 'Predictor']
 
 # %% ../../nbs/predict/07_predictor.ipynb #48b4364f
-import time, warnings
+import time
 from dataclasses import replace
 import cv2, numpy as np, torch
 from fastcore.basics import patch
@@ -17,7 +17,7 @@ from .crop import crop_warning, image_geometry
 from .network import load_network
 from .prediction import Prediction
 from .sources import open_source
-from .video import prefetch
+from .video import prefetch, warn_caller
 
 # %% ../../nbs/predict/07_predictor.ipynb #360f0317
 def prepare(frame,    # `Frame`
@@ -37,24 +37,26 @@ class Predictor:
                  device=None,         # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=True,      # the faster form of the network; False: as it was trained, to the last digit
                  half:bool=False,     # half precision, on a GPU
-                 crop=None,           # what to keep of each image, as `crop_box` takes it; None: the shares of training
-                 conf_threshold=None, # least probability of a lane; None: the network's
-                 nms_thres=None,      # lanes closer than this on average are one lane, pixels of the network's image; None: the network's
+                 crop=None,           # what to keep of each image, as `crop_box` takes it; None: the same shares as in training
+                 conf_threshold=None, # least probability of a lane, 0 … 1; None: the network's
+                 nms_thres=None,      # lanes whose mean distance is less are one lane, pixels of the network's image; None: the network's
                  max_lanes=None,      # in an image at most; None: the network's
                 ):
         self.network = load_network(weights, config, device, fuse, half)
         self.crop, self._warned = crop, set()
         self.thresholds = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
 
-    geometry = property(lambda self: self.network.geometry, doc='Sizes of the images that the network learned from, and of its own')
+    geometry = property(lambda self: self.network.geometry, doc='The `ImageGeometry` of training: sizes and crop')
     def __repr__(self): return f'Predictor({self.network!r})'
 
 # %% ../../nbs/predict/07_predictor.ipynb #46d36e17
 @patch
-def _predict(self:Predictor,
-             prepared,   # list of what `prepare` returns: a batch
-             thresholds, # for `get_lanes`
-            ):           # yields a `Prediction` for each
+def predict_batch(self:Predictor,
+                  prepared,     # list of what `prepare` returns
+                  **thresholds, # `conf_threshold`, `nms_thres`, `max_lanes`; None or left out: the predictor's
+                 )->list:       # a `Prediction` for each, with its image
+    "The lanes in images that go through the network together"
+    thresholds = {**self.thresholds, **{k: v for k, v in thresholds.items() if v is not None}}
     net, clock = self.network, [time.perf_counter()]
     def forward(batch):
         rows = net(batch)
@@ -66,20 +68,20 @@ def _predict(self:Predictor,
     (_, _, found), = infer(net, [batch], forward, **thresholds)
     clock.append(time.perf_counter())
     network, decode = (np.diff(clock)*1000/len(frames)).tolist()
-    for f, g, lanes, p in zip(frames, geometries, found, ms):
-        timing = dict(read=f.read_time*1000, prepare=p, network=network, decode=decode)
-        yield Prediction(lanes, g.ori_size, f.image, f.name, f.path, f.index, f.time, g.crop, timing, [*f.notes])
+    timings = [dict(read=f.read_time*1000, prepare=p, network=network, decode=decode) for f, p in zip(frames, ms)]
+    return [Prediction(lanes, g.ori_size, f.image, f.name, f.path, f.index, f.time, g.crop, timing, [*f.notes])
+            for f, g, lanes, timing in zip(frames, geometries, found, timings)]
 
 # %% ../../nbs/predict/07_predictor.ipynb #c6de904e
 @patch
-def _geometry(self:Predictor, frame, crop):
-    "The geometry of a frame, and perhaps a warning"
+def _prepare(self:Predictor, frame, crop):
+    "A frame as the network reads it, perhaps with a warning"
     geometry = image_geometry(self.geometry, frame.size, crop)
-    if (says := crop_warning(geometry, self.geometry)) and (key := (frame.size, geometry.crop)) not in self._warned:
+    if says := crop_warning(geometry, self.geometry):
+        if (key := (frame.size, geometry.crop)) not in self._warned: warn_caller(f'{frame.name}: {says}')
         self._warned.add(key)
-        warnings.warn(f'{frame.name}: {says}', stacklevel=2)
-    if says: frame.notes.append(says)
-    return geometry
+        frame = replace(frame, notes=[*frame.notes, says])
+    return prepare(frame, geometry)
 
 # %% ../../nbs/predict/07_predictor.ipynb #4d4c9d93
 @patch
@@ -92,31 +94,30 @@ def stream(self:Predictor,
           ):                 # yields a `Prediction` for each image, with the image
     "Find the lanes of one image after another"
     check_number('batch_size', batch_size, 1, 1024, whole=True)
-    thresholds = {k: self.thresholds.get(k) if v is None else v for k, v in {**self.thresholds, **thresholds}.items()}
     crop = self.crop if crop is None else crop
     source = open_source(source)
-    prepared = (prepare(f, self._geometry(f, crop)) for f in source)
+    prepared = (self._prepare(f, crop) for f in source)
     ahead = 0 if source.single else 1 if source.endless else read_ahead*batch_size
     batch = []
     for item in prefetch(prepared, ahead, newest=source.endless):
         batch.append(item)
         if len(batch) == batch_size:
-            yield from self._predict(batch, thresholds)
+            yield from self.predict_batch(batch, **thresholds)
             batch = []
-    if batch: yield from self._predict(batch, thresholds)
+    if batch: yield from self.predict_batch(batch, **thresholds)
 
 # %% ../../nbs/predict/07_predictor.ipynb #c0ec47e7
 @patch
 def __call__(self:Predictor,
-             source,            # an image (array, path, PIL), a list, a folder, a pattern, a video, a camera, a stream: see `open_source`
-             stream:bool=False, # give predictions one by one, as they are found, each with its image
+             source,            # image (path, PIL, RGB array), list, folder, pattern, video, camera, stream: see `open_source`
+             stream:bool=False, # give predictions one by one as they are found, each with its image
              skip_bad:bool=False, # leave out images that cannot be read, with a warning, instead of stopping at the first
              **how,             # `batch_size`, `crop`, `read_ahead` and thresholds, as `Predictor.stream` takes them
             ):                  # a `Prediction` for one image, a list for several, a generator with `stream`
     "Find lanes"
     source = open_source(source, skip_bad)
     if source.endless and not stream:
-        raise ValueError(f'{source.name}: it has no end: give stream=True, and go through the predictions as they come')
+        raise ValueError(f'{source.name} has no end: give stream=True, and go through the predictions as they come')
     found = self._warn_left_out(source, self.stream(source, **how))
     if stream: return found
     found = [p if source.single or p.path is None else replace(p, image=None) for p in found]   # a list of files keeps no pixels
@@ -126,4 +127,4 @@ def __call__(self:Predictor,
 def _warn_left_out(self:Predictor, source, found):
     "The predictions; at their end a warning about the images that could not be read"
     yield from found
-    if source.errors: warnings.warn(f'{len(source.errors)} left out, the first: {source.errors[0][1]}', stacklevel=2)
+    if n := len(source.errors): warn_caller(f"{n} image{'s'*(n > 1)} left out; the first: {source.errors[0][1]}")

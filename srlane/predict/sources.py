@@ -15,7 +15,7 @@ from ..basics import user_path
 from ..data.files import DataError, no_access
 from ..metrics.score import counted
 from .frame import Frame, check_file, read_frame
-from .video import CameraSource, Source, StreamSource, VideoSource, is_video
+from .video import CameraSource, Source, StreamSource, VideoSource, is_video, spread
 
 # %% ../../nbs/predict/02_sources.ipynb #f6ac022a
 _image_names = tuple('.jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .webp .gif .avif .jp2 .ppm .pgm .pbm .pnm'.split())
@@ -93,9 +93,16 @@ class ImageSource(Source):
             if not self.skip_bad: raise
             self.errors.append((self._short.get(item, str(item)) if isinstance(item, (str, os.PathLike)) else f'images[{index}]', str(e)))
 
-    def __iter__(self):
+    def __iter__(self): return self._read(enumerate(self._items if self._known else self._expand(self._items)))
+
+    def sample(self, n:int)->list: # of `Frame`, at most n
+        "A few frames, spread over the images, of which no others are read"
+        if not self._known: return super().sample(n)
+        return [*self._read((k, self._items[k]) for k in spread(len(self._items), n))]
+
+    def _read(self, items): # pairs of index and item; yields a `Frame` each
         self.errors[:] = self._lost
-        for i, item in enumerate(self._items if self._known else self._expand(self._items)):
+        for i, item in items:
             frame = None
             with self._skipping(item, i): frame = read_frame(item, i, self._short.get(item) if isinstance(item, str) else None)
             if frame: yield frame
@@ -116,9 +123,9 @@ def _open_path(source, skip_bad):
     if has_magic(path) and not os.path.lexists(path): return ImageSource(_find(path), skip_bad=skip_bad)
     return VideoSource(path) if is_video(check_file(path)) else ImageSource([path], single=True)
 
-def open_source(source,  # one of the table above
-                skip_bad:bool=False, # leave out images that cannot be read; they stand in `errors`
-               )->Source: # iterate over it; it may be used in a `with`
+def open_source(source,  # as in the table above
+                skip_bad:bool=False, # leave out images that cannot be read, and note them in `errors`
+               )->Source: # iterate over it; a `with` block closes it
     "Open whatever holds pictures"
     if isinstance(source, Source): return source
     if isinstance(source, (str, os.PathLike)): return _open_path(source, skip_bad)

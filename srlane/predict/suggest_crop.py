@@ -7,13 +7,12 @@ __all__ = ['suggest_crop']
 
 # %% ../../nbs/predict/08_suggest_crop.ipynb #508238cb
 import io, time
-from itertools import islice
+from dataclasses import replace
 import cv2, numpy as np
 from ..basics import check_number
 from ..data.files import DataError
 from ..look.pictures import PALETTE, draw_lanes
 from .crop import crop_warning, image_geometry
-from .frame import Frame
 from .predictor import Predictor, prepare
 from .sources import open_source
 
@@ -27,7 +26,7 @@ def _foot_line(points, # (n, 2) x, y in pixels
 
 def vanishing_point(found, # for each image a list of (lane, score): (n, 2) x, y in pixels, a probability
                     width, # of the images, pixels
-                   )->tuple: # (x, y) in pixels, or None; how many pairs of lanes an image meet there, weighted by their probabilities
+                   )->tuple: # (x, y) in pixels, or None; pairs of lanes that meet there, per image, weighted by their probabilities
     "Where most pairs of lanes meet"
     meet = []
     for lanes in found:
@@ -54,8 +53,8 @@ def _meeting(found, # as `vanishing_point` takes it
 
 def _agreement(found, # as `vanishing_point` takes it
                size,  # (w, h) of the images, pixels
-              )->tuple: # score of an image, vanishing point or None
-    "How much the network finds that makes a road: sure lanes, long ones, that lead to one point"
+              )->tuple: # score, the mean over images; vanishing point or None
+    "How much of what the network finds makes a road: sure and long lanes that lead to one point"
     (w, h), (point, _) = size, vanishing_point(found, size[0])
     if point is None: return 0., None
     meeting = np.concatenate(_meeting(found, point, w))
@@ -78,9 +77,10 @@ def _boxes(size, shape, widths, tops, middle)->list: # of (left, top, right, bot
 
 def _try(predictor, frames, box)->tuple: # score, vanishing point, list of `Prediction` with unsure lanes too
     "What the network finds in a crop"
-    found, thresholds = [], dict(predictor.thresholds, conf_threshold=.2)
+    found = []
     for k in range(0, len(frames), 8):
-        found += predictor._predict([prepare(f, image_geometry(predictor.geometry, f.size, box)) for f in frames[k:k + 8]], thresholds)
+        batch = [prepare(f, image_geometry(predictor.geometry, f.size, box)) for f in frames[k:k + 8]]
+        found += predictor.predict_batch(batch, conf_threshold=.2)
     return *_agreement(_pairs(found), frames[0].size), found
 
 def _pairs(predictions): return [[*zip(p.lanes, p.scores)] for p in predictions]
@@ -102,19 +102,8 @@ def _search(predictor, frames)->dict: # (left, top, right, bottom) → score, va
 
 # %% ../../nbs/predict/08_suggest_crop.ipynb #0d29e4c6
 def _some_frames(source, n)->list: # of `Frame`, at most n, all of the first one's size
-    "Frames spread over a source, as few of them decoded as it allows"
-    if source.kind == 'video' and (source.count or 0) > n:
-        frames, capture = [], source._capture()
-        for k in np.linspace(0, source.count - 1, n).round().astype(int):
-            capture.set(cv2.CAP_PROP_POS_FRAMES, int(k))
-            ok, image = capture.read()
-            if ok: frames.append(Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), f'{source.name}#{k}', source.path, int(k)))
-        capture.release()
-    elif source.kind == 'images' and (source.count or 0) > n:
-        items = source._items
-        frames = [*open_source([items[k] for k in np.linspace(0, len(items) - 1, n).round().astype(int)], source.skip_bad)]
-    else: frames = [*islice(source, 0, 10*n if source.endless else n, 10 if source.endless else 1)]
-    source.close()
+    "Frames spread over a source"
+    frames = source.sample(n)
     if not frames: raise DataError(f'{source.name or "images"}: no image there to find a crop from')
     return [f for f in frames if f.size == frames[0].size]
 
@@ -122,8 +111,8 @@ def _some_frames(source, n)->list: # of `Frame`, at most n, all of the first one
 class SuggestedCrop(tuple):
     "A crop, (left, top, right, bottom) in pixels, and what speaks for it"
     size = vanishing_point = horizon = best = None # (w, h); (x, y) and y in pixels; the `Prediction` that it shows
-    score = own_score = lanes = own_lanes = 0.     # agreement, and the mean number of lanes that lead to one point; `own_`: without a crop
-    images, seconds, note = 0, 0., ''              # how many were looked at, for how long; what is to be said
+    score = own_score = lanes = own_lanes = 0.     # agreement, as above; lanes an image that lead to one point; `own_`: without a crop
+    images, seconds, note = 0, 0., ''              # images looked at; seconds it took; a sentence where there is a doubt
 
     def __new__(cls, box, **about):
         self = super().__new__(cls, map(int, box))
@@ -177,7 +166,7 @@ def _suggestion(box, found, own_found, frames, least, note, seconds)->SuggestedC
         return float(np.mean([((p.scores >= least) & (o > 0)).sum() for p, o in zip(predictions, leads)]))
     (score, point, predictions), sure = found, lambda p: p.scores[p.scores >= least].sum()
     best = max(predictions, key=sure)
-    best.curves = [o for o in best.curves if o.score >= least]
+    best = replace(best, curves=[o for o in best.curves if o.score >= least])
     return SuggestedCrop(box, size=frames[0].size, vanishing_point=point and tuple(map(float, point)), horizon=point and float(point[1]),
                          score=score, own_score=own_found[0], lanes=mean(point, predictions), own_lanes=mean(*own_found[1:]), best=best,
                          images=len(frames), seconds=seconds, note=note)

@@ -8,6 +8,7 @@ __all__ = ['Source', 'is_video', 'VideoSource', 'CameraSource', 'StreamSource', 
 # %% ../../nbs/predict/01_video.ipynb #121baf1f
 import atexit, glob, os, re, sys, threading, time, warnings
 from collections import deque
+from itertools import islice
 import cv2
 from fastcore.basics import patch
 from ..data.files import DataError
@@ -37,10 +38,33 @@ class Source:
     def __exit__(self, *_): self.close()
     def close(self): "Let go of the file or camera; iterating opens it again"
 
+    def sample(self, n:int)->list: # of `Frame`, at most n
+        "A few frames, spread over the source where its length is known; then it is closed"
+        step = 10 if self.endless else 1       # of a camera every tenth: its neighbours are all alike
+        with self: return [*islice(self, 0, n*step, step)]
+
     def __repr__(self):
         size, fps = self.size and '{}×{}'.format(*self.size), self.fps and f'{self.fps:g} fps'
         about = self.kind, self.name, self.count and f'{self.count} frames', size, fps
         return f"Source({', '.join(str(o) for o in about if o)})"
+
+# %% ../../nbs/predict/01_video.ipynb #73541663
+def spread(count:int, # of items there are
+           n:int,     # wanted at most
+          )->list:    # of places, from 0, each once
+    "Places spread evenly from the first item to the last"
+    n = min(n, count)
+    return [round(k*(count - 1)/max(n - 1, 1)) for k in range(n)]
+
+# %% ../../nbs/predict/01_video.ipynb #30185ffb
+def warn_caller(message:str):
+    "A warning at the line that called srlane; in a thread that reads ahead, kept for whoever takes its items"
+    if (kept := getattr(threading.current_thread(), 'kept_warnings', None)) is not None: return kept.append(message)
+    frame, level, outside = sys._getframe(), 1, 2
+    while frame is not None:
+        if frame.f_globals.get('__name__', '').startswith('srlane.'): outside = level + 1
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=outside)
 
 # %% ../../nbs/predict/01_video.ipynb #d48f2065
 _video_starts = (b'\x1a\x45\xdf\xa3', b'FLV\1', b'\x30\x26\xb2\x75', b'OggS', b'\0\0\1\xba', b'\0\0\1\xb3', b'\0\0\0\1', b'DKIF',
@@ -63,12 +87,12 @@ def _content_kind(path # of a regular file
 
 def is_video(path # of a regular file
             )->bool:
-    "Whether a file is read as a video"
+    "Whether a file is a video"
     return (_content_kind(path) or ('video' if str(path).lower().endswith(_video_names) else 'image')) == 'video'
 
 # %% ../../nbs/predict/01_video.ipynb #0f6d423e
 def _backend(): # of OpenCV, that opens files and addresses
-    "FFmpeg where OpenCV has it: the others take the digits in a name for a series of images"
+    "FFmpeg where OpenCV has it: other backends take the digits in a name for a series of images"
     return cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
 
 class CapturedSource(Source):
@@ -102,7 +126,7 @@ def _read(self:CapturedSource, capture): # BGR image; None at the end
     return image if ok else None
 
 @patch
-def _time(self:CapturedSource, capture, index, begin): # seconds
+def _time(self:CapturedSource, capture, index, begin=0.): # seconds; `begin`: when a live source was opened
     if self.endless: return time.perf_counter() - begin
     t = capture.get(cv2.CAP_PROP_POS_MSEC)/1000
     return t if t > 0 or index == 0 else index/(self.fps or 25)
@@ -115,11 +139,15 @@ def close(self:CapturedSource):
     for c in closed: c.release()
 
 # %% ../../nbs/predict/01_video.ipynb #f003673d
+def _turned(capture)->list: # of str
+    "What is to be said of a video that OpenCV turns upright"
+    turned = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+    return [f'turned upright (recorded at {turned}°)'] if turned and capture.get(cv2.CAP_PROP_ORIENTATION_AUTO) else []
+
 @patch
 def __iter__(self:CapturedSource):
     (capture, image, took), self._first = self._first or self._start(), None
-    index, begin, turned = 0, time.perf_counter(), int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
-    notes = [f'turned upright (recorded at {turned}°)'] if turned and capture.get(cv2.CAP_PROP_ORIENTATION_AUTO) else []
+    index, begin, notes = 0, time.perf_counter(), _turned(capture)
     try:
         while image is not None:
             t = self._time(capture, index, begin)
@@ -128,7 +156,7 @@ def __iter__(self:CapturedSource):
             image, took = self._read(capture), time.perf_counter() - start
         if capture in self._captures and (note := self._shortfall(index)):
             self.notes.append(note)
-            warnings.warn(note, stacklevel=2)
+            warn_caller(note)
     finally:
         with self._lock:
             if capture in self._captures: self._captures.remove(capture)
@@ -173,6 +201,23 @@ class VideoSource(CapturedSource):
     def _shortfall(self, n):
         if not self.count or self.count - n <= max(2, .01*self.count): return ''     # a header is often a little wrong
         return f'{self.path}: damaged or cut off: {n} of about {self.count} frames could be read, up to {self.name}#{n - 1}'
+
+# %% ../../nbs/predict/01_video.ipynb #e741590d
+@patch
+def sample(self:VideoSource, n:int)->list: # of `Frame`, at most n
+    "A few frames, spread over the video; then it is closed"
+    if not self.count or self.count <= n: return super(VideoSource, self).sample(n)
+    capture, frames = self._capture(), []
+    for k in spread(self.count, n):
+        start = time.perf_counter()
+        capture.set(cv2.CAP_PROP_POS_FRAMES, k)
+        ok, image = capture.read()
+        if not ok: continue
+        image, took = cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.perf_counter() - start
+        frames.append(Frame(image, f'{self.name}#{k}', self.path, k, self._time(capture, k), took, _turned(capture)))
+    capture.release()
+    self.close()
+    return frames or super(VideoSource, self).sample(n)      # some formats cannot be sought in
 
 # %% ../../nbs/predict/01_video.ipynb #c90254ac
 class CameraSource(CapturedSource):
@@ -221,7 +266,7 @@ def prefetch(items,     # an iterable
              n:int=4,   # items that may wait; 0 reads none ahead, and needs no thread
              newest:bool=False, # drop what has waited longest, instead of reading more slowly
             ):          # the items, in their order
-    "The items, read ahead by a thread that ends with whoever goes through them, and passes on what goes wrong"
+    "The items, read ahead by a thread; it ends when the loop does, and its errors and warnings appear there"
     if n < 1:
         yield from items
         return
@@ -249,7 +294,10 @@ def prefetch(items,     # an iterable
             over = True
             change.notify_all()
         thread.join()
+    def pass_on():
+        while thread.kept_warnings: warn_caller(thread.kept_warnings.popleft())
     thread = threading.Thread(target=read, daemon=True, name='srlane prefetch')
+    thread.kept_warnings = deque()
     thread.start()
     atexit.register(stop)           # Python must not end while OpenCV decodes
     try:
@@ -259,7 +307,9 @@ def prefetch(items,     # an iterable
                 if not waiting: break
                 item = waiting.popleft()
                 change.notify_all()
+            pass_on()
             yield item
+        pass_on()
         if error: raise error
     finally:
         stop()
