@@ -21,8 +21,8 @@ class ImageGeometry:
     cut_height:int=270   # rows cropped from the original's top, pixels
     num_points:int=72    # rows at which a lane is sampled, the first at the bottom, the last at the top
     cut_bottom:int=0     # rows cropped from the original's bottom, pixels
-    cut_left:int=0       # columns cropped from its left side, pixels
-    cut_right:int=0      # and from its right, pixels
+    cut_left:int=0       # columns cropped from the original's left, pixels
+    cut_right:int=0      # columns cropped from the original's right, pixels
 
     def __post_init__(self):
         for k in ('ori_img_w', 'ori_img_h', 'img_w', 'img_h'):

@@ -61,13 +61,14 @@ def _reached(rows): # (n, 4+P) float32 -> (n, P) bool
     joined = np.logical_and.accumulate((inside | above)[:, ::-1], axis=1)[:, ::-1]     # inside from here up to the start
     return np.where(above, inside, joined) & (i < start + length) & (length >= 0)
 
+# %% ../../nbs/lane/03_rows.ipynb #92866048
 def decode_rows(rows, # (n, 4 + P) float32 as predicted, in fractions of the network's image
-                geometries, # sizes and crop of the image that each comes from
-                scores=None, # probability of each being a lane; the lanes keep it
+                geometries, # n of `ImageGeometry`: of the image that each comes from
+                scores=None, # (n,) probabilities of being a lane; the lanes keep them
                )->list: # of `Lane`, or None where fewer than two image rows remain
     "The lanes that predicted rows describe (Sketch and Refine, §3.4)"
     rows, ys, lanes = np.asarray(rows, np.float32), {}, []
-    for row, on, g, score in zip(rows[:, ROW.xs].astype(np.float64), _reached(rows), geometries, scores or [None]*len(rows)):
+    for row, on, g, score in zip(rows[:, ROW.xs].astype(np.float64), _reached(rows), geometries, [None]*len(rows) if scores is None else scores):
         (w, h), (left, top, right, bottom) = g.ori_size, g.crop
         if g not in ys: ys[g] = (g.prior_ys.astype(np.float64)*(bottom - top) + top)/h
         xs = row[on] if (left, right) == (0, w) else (row[on]*(right - left) + left)/w

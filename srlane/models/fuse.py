@@ -22,17 +22,20 @@ class FusedDetector(TwoStageDetector):
                 ):
         super().__init__(*(copy.deepcopy(getattr(net, k)) for k in ('backbone', 'neck', 'rpn_head', 'roi_head')))
         self.eval().requires_grad_(False)
-        self.rpn_head.seg_conv, self.rpn_head.angle_conv = None, self.rpn_head.angle_conv[:1]   # the coarsest level draws the proposals
+        self.rpn_head.seg_conv, self.rpn_head.angle_conv = None, self.rpn_head.angle_conv[:1]   # proposals are drawn from the coarsest level
         for stage in self.roi_head.stage_heads: stage.shuffle_fc = None
         self.compiled = None
 
-    def forward(self, batch)->Tensor: # (B,N,4+P) rows as in `lane.rows`
+    def forward(self, batch)->Tensor: # (B,N,4+P) float rows as in `lane.rows`
         img = batch if isinstance(batch, Tensor) else batch['img']
         with torch.no_grad(): return super().forward(img) if self.compiled is None else self.compiled(img).clone()
 
     def train(self, mode:bool=True):
         if mode: raise ValueError('a fused network only finds lanes: train the network that it was made from, and fuse it again')
         return super().train(False)
+
+    def state_dict(self, *args, **how): raise ValueError('a fused network is not saved: save the network that it was made from')
+    def load_state_dict(self, *args, **how): raise ValueError('a fused network takes no weights: load them into a plain one, and fuse that')
 
     def _apply(self, fn, recurse=True):
         own = self.rpn_head.grid
@@ -64,7 +67,7 @@ class GroupedProduct(nn.Module):
         x = x.reshape(len(x), len(self.weight), -1).transpose(0, 1)
         return (x @ self.weight).transpose(0, 1).flatten(1) + self.bias
 
-def save_passes(net:FusedDetector)->FusedDetector: # changed in place
+def fewer_passes(net:FusedDetector)->FusedDetector: # changed in place
     "Fewer passes over the features"
     model = net.backbone.model
     model.relu, model.maxpool = nn.Identity(), nn.Sequential(model.maxpool, nn.ReLU(inplace=True))
@@ -89,7 +92,7 @@ class BlockedConv(nn.Module):
     def __deepcopy__(self, memo): return self      # nothing in it ever changes
 
 # %% ../../nbs/models/09_fuse.ipynb #ce1b6bda
-class Between(nn.Module):
+class Wrapped(nn.Module):
     "A module with something done to what goes in, and to each level that comes out"
     def __init__(self, inner:nn.Module, before=None, after=None):
         super().__init__()
@@ -107,19 +110,19 @@ def block_layout(net:FusedDetector)->FusedDetector: # changed in place; float32,
         for parent in list(part.modules()):
             for name, m in list(parent.named_children()):
                 if isinstance(m, nn.Conv2d): setattr(parent, name, BlockedConv(m))
-    net.backbone, net.neck = Between(net.backbone, before=_to_blocks), Between(net.neck, after=Tensor.to_dense)
+    net.backbone, net.neck = Wrapped(net.backbone, before=_to_blocks), Wrapped(net.neck, after=Tensor.to_dense)
     return net
 
 # %% ../../nbs/models/09_fuse.ipynb #6d241d41
 def _channels_last(x): return x.contiguous(memory_format=torch.channels_last)
 def _as_float32(x): return x.float()
 
-def last_channels(net:FusedDetector,
+def to_channels_last(net:FusedDetector,
                   dtype:torch.dtype=None, # of backbone and neck; None: as they are
                  )->FusedDetector:        # changed in place
     "Channels last; backbone and neck in another precision"
     for part in (net.backbone, net.neck): part.to(dtype=dtype, memory_format=torch.channels_last)
-    net.backbone, net.neck = Between(net.backbone, before=_channels_last), Between(net.neck, after=_as_float32 if dtype else None)
+    net.backbone, net.neck = Wrapped(net.backbone, before=_channels_last), Wrapped(net.neck, after=_as_float32 if dtype else None)
     return net
 
 # %% ../../nbs/models/09_fuse.ipynb #0289dfb7
@@ -132,10 +135,10 @@ def fuse(net:TwoStageDetector,  # on its device, with its weights; it stays as i
     own = next(net.parameters())
     on_cpu = own.device.type == 'cpu'
     if half and on_cpu: raise ValueError('half=True is for GPUs: on a CPU it is slower; leave it out')
-    fused = save_passes(fold_batch_norm(FusedDetector(net)))
+    fused = fewer_passes(fold_batch_norm(FusedDetector(net)))
     blocks = on_cpu and own.dtype == torch.float32 and torch.backends.mkldnn.is_available()
     if blocks and not compile: return block_layout(fused)
-    last_channels(fused, torch.float16 if half else None)
+    to_channels_last(fused, torch.float16 if half else None)
     if compile:
         how = dict(options=dict(freezing=True)) if on_cpu else dict(mode='reduce-overhead')
         fused.compiled = torch.compile(super(FusedDetector, fused).forward, dynamic=False, **how)

@@ -11,7 +11,7 @@ import numpy as np
 # %% ../../nbs/video/02_ego.ipynb #8f7f4d3e
 def _foot(curve,     # a `Lane`
           bottom=1., # row, fraction of the image's height
-         )->tuple:   # x there, fraction of the width; slope dx/dy there; NaN where the lane ends too far above
+         )->tuple:   # x there, fraction of the width, NaN where the lane ends too far above; slope dx/dy of its lowest part
     "Where a lane meets a row, and in which direction"
     p = curve.points
     (_, top), (x, y) = p[0], p[-1]
@@ -19,7 +19,7 @@ def _foot(curve,     # a `Lane`
     part = p[p[:,1] >= y - .3*(y - top)]
     if len(part) < 2: part = p[-2:]
     slope = np.polyfit(part[:,1] - y, part[:,0] - x, 1)[0]
-    return (x + slope*(bottom - y) if y < bottom else np.interp(bottom, p[:,1], p[:,0])), slope
+    return (x + slope*(bottom - y) if y < bottom else np.interp(bottom, p[:,1], p[:,0], left=np.nan)), slope
 
 # %% ../../nbs/video/02_ego.ipynb #bf0eaf71
 def lane_feet(curves,    # of `Lane`
@@ -47,6 +47,6 @@ def lateral_offset(curves,    # of `Lane`
     left, right = ego_lanes(curves, middle, bottom) if ego is None else ego
     if left is None or right is None: return None
     (xl, sl), (xr, sr) = _foot(curves[left], bottom), _foot(curves[right], bottom)
-    up = (xr - xl)/(sr - sl) if sr > sl else np.inf        # height above `bottom` at which the two meet, as a share of the image's
-    ahead = xl - sl*up if .1 < up < 3 else middle
+    up = (xr - xl)/(sr - sl) if sr > sl else np.inf        # how far above `bottom` the two meet, fraction of the image's height
+    ahead = xl - sl*up if .1 < up < 3 else middle             # the vanishing point's column
     return float((ahead - (xl + xr)/2)/(xr - xl))

@@ -12,12 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 import cv2, numpy as np
 from fastcore.basics import patch
-from ..basics import OneLineError, check_number, user_path
+from ..basics import OneLineError, check_number, did_you_mean, user_path
+from ..metrics.score import counted
 
 # %% ../../nbs/video/00_writer.ipynb #c13fcf04
 class PartFile:
-    "A file on its way to its place"
-    def __init__(self, path): # where it will stand; its folder is made
+    "A file that appears under its name when it is complete"
+    def __init__(self, path): # its name in the end; its folder is made
         self.path = Path(os.path.realpath(user_path(path)))
         if self.path.is_dir(): raise IsADirectoryError(f'{path}: a folder; give the name of a file')
         self.part = self.path.with_name(f'.{self.path.stem[:40]}.{os.getpid()}.{threading.get_native_id()}.tmp{self.path.suffix}')
@@ -32,14 +33,16 @@ class PartFile:
                error=None, # what ended the writing, if anything did
                empty=False, # nothing was written
               )->Path:     # where the file is now, or None
-        "Move the file to its place, or beside it"
+        "Give the file its name, or that with `.partial`"
+        if empty: return self.discard()
         whole = error is None or isinstance(error, (KeyboardInterrupt, GeneratorExit))
         place = self.path if whole else self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
-        if empty: return self.discard()
         os.replace(self.part, place)
         return place
 
-    def discard(self): self.part.unlink(missing_ok=True)
+    def discard(self):
+        "Remove what was written"
+        self.part.unlink(missing_ok=True)
 
 # %% ../../nbs/video/00_writer.ipynb #c72c7a2d
 def _even(img): # (H, W, 3) uint8
@@ -47,13 +50,14 @@ def _even(img): # (H, W, 3) uint8
     h, w = img.shape[:2]
     return cv2.copyMakeBorder(img, 0, h%2, 0, w%2, cv2.BORDER_REPLICATE) if h%2 or w%2 else img
 
+# %% ../../nbs/video/00_writer.ipynb #7e9279a3
 class _PyAV:
     "H.264 (x264) or VP8 (libvpx), by PyAV"
     def __init__(self, path, fps, crf, preset):
         import av
         self.av, self.path, self.fps = av, path, Fraction(fps).limit_denominator(60000)
         self.mp4 = path.suffix.lower() == '.mp4'
-        self.options = dict(crf=str(crf), preset=preset) if self.mp4 else {'deadline':'realtime', 'cpu-used':'8', 'crf':str(crf), 'b':'8M'}
+        self.options = dict(crf=str(crf), preset=preset) if self.mp4 else {'deadline':'realtime', 'cpu-used':'8', 'crf':str(max(4, crf)), 'b':'8M'}
 
     def open(self, w, h):
         self.file = self.av.open(str(self.path), 'w', options=dict(movflags='faststart') if self.mp4 else {})
@@ -88,7 +92,7 @@ class _OpenCV:
 
 # %% ../../nbs/video/00_writer.ipynb #cda42fd7
 def video_path(path, # with or without suffix
-              )->tuple: # the path with its suffix; a sentence on what would be better, or ''
+              )->tuple: # the path with its suffix; a sentence on what to install for a better one, or ''
     "Where a video will be written"
     path = user_path(path)
     suffix, known = path.suffix.lower(), ('.mp4', '.webm')
@@ -107,12 +111,14 @@ def video_path(path, # with or without suffix
 def _at_disk(w): # a `VideoWriter`
     "Errors of the encoder, with the name of the video; its file is removed"
     try: yield
-    except (OSError, ValueError, RuntimeError) as e:
+    except Exception as e:
         w.file.discard(); w.encoder = None
-        why = getattr(e, 'strerror', None) or e
-        raise OneLineError(f'{w.path}: cannot be written after {w.frames} frames: {why}; nothing was left there') from e
+        why, so_far = getattr(e, 'strerror', None) or e, f' after {counted(w.frames, "frame")}' if w.frames else ''
+        raise OneLineError(f'{w.path}: cannot be written{so_far}: {why}; nothing of it was kept') from e
 
 # %% ../../nbs/video/00_writer.ipynb #dda92908
+_presets = 'ultrafast superfast veryfast faster fast medium slow slower veryslow'.split()
+
 class VideoWriter:
     "Write frames to a video that browsers play; use it in a `with` block"
     def __init__(self,
@@ -120,10 +126,11 @@ class VideoWriter:
                  fps=25.,        # frames a second
                  size=None,      # (w, h) of the frames, pixels; that of the first one where None
                  crf:int=23,     # quality: 0 is the best, 51 the smallest file
-                 preset:str='veryfast', # x264's effort; 'ultrafast' takes half the time, for a file four times as large
+                 preset:str='veryfast', # of x264; 'ultrafast' takes half the time, for a file four times as large
                 ):
         check_number('fps', fps, .01, 1000); check_number('crf', crf, 0, 51, whole=True)
-        self.path, self.note = video_path(path)    # where it will stand; what would be better, or ''
+        if preset not in _presets: raise ValueError(f'preset={preset!r}{did_you_mean(preset, _presets)}: give one of {", ".join(_presets)}')
+        self.path, self.note = video_path(path)    # its name in the end; what would be better, or ''
         self.size, self.frames = size, 0           # (w, h) of the frames; how many were written
         self.file = PartFile(self.path)
         try: import av; encoder = _PyAV
@@ -132,33 +139,37 @@ class VideoWriter:
 
     def write(self, img): # (H, W, 3) uint8 RGB
         "Add a frame"
-        if self.encoder is None: raise OneLineError(f'{self.path}: closed; a frame after its end belongs to no video')
+        if self.encoder is None: raise OneLineError(f'{self.path}: this video is closed, and takes no further frame')
         img = np.asarray(img)
-        if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
+        if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3 or not img.size:
             raise OneLineError(f'frame {self.frames} of {self.path.name}: shape {img.shape}, {img.dtype}; give (H, W, 3) uint8, RGB')
         size = img.shape[1], img.shape[0]
         if self.size is not None and size != tuple(self.size):
-            raise OneLineError(f'frame {self.frames} of {self.path.name} is {size[0]} × {size[1]} pixels, those before it '
-                               f'{self.size[0]} × {self.size[1]}: a video has one size')
+            raise OneLineError(f'frame {self.frames} of {self.path.name} is {size[0]} × {size[1]} pixels, the video '
+                               f'{self.size[0]} × {self.size[1]}: all its frames have one size')
         img = _even(img)
         with _at_disk(self):
             if not self.frames: self.encoder.open(img.shape[1], img.shape[0])
-            self.size, self.frames = size, self.frames + 1
             self.encoder.write(img)
+            self.size, self.frames = size, self.frames + 1
 
 # %% ../../nbs/video/00_writer.ipynb #c9a7ba6f
 @patch
 def close(self:VideoWriter,
           error=None, # what ended the writing, if anything did
          )->Path:     # where the video is, or None
-    "Finish the file and move it to its place, or beside it after an error"
+    "Finish the file and give it its name, or after an error that with `.partial`"
     encoder, self.encoder = self.encoder, None
     if encoder is None: return self.saved
     if not self.frames:
         self.file.discard()
         if error is None: raise OneLineError(f'{self.path}: no frame was given, so there is no video')
         return
-    with _at_disk(self): encoder.close()
+    try:
+        with _at_disk(self): encoder.close()
+    except BaseException:        # Ctrl-C too: a video without its end does not play
+        self.file.discard()
+        raise
     self.saved = self.file.finish(error)
     return self.saved
 
