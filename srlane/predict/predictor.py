@@ -117,6 +117,7 @@ def __call__(self:Predictor,
     "Find lanes"
     source = open_source(source, skip_bad)
     if source.endless and not stream:
+        source.close()
         raise ValueError(f'{source.name} has no end: give stream=True, and go through the predictions as they come')
     found = self._warn_left_out(source, self.stream(source, **how))
     if stream: return found

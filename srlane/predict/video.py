@@ -208,15 +208,17 @@ def sample(self:VideoSource, n:int)->list: # of `Frame`, at most n
     "A few frames, spread over the video; then it is closed"
     if not self.count or self.count <= n: return super(VideoSource, self).sample(n)
     capture, frames = self._capture(), []
-    for k in spread(self.count, n):
-        start = time.perf_counter()
-        capture.set(cv2.CAP_PROP_POS_FRAMES, k)
-        ok, image = capture.read()
-        if not ok: continue
-        image, took = cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.perf_counter() - start
-        frames.append(Frame(image, f'{self.name}#{k}', self.path, k, self._time(capture, k), took, _turned(capture)))
-    capture.release()
-    self.close()
+    try:
+        for k in spread(self.count, n):
+            start = time.perf_counter()
+            capture.set(cv2.CAP_PROP_POS_FRAMES, k)
+            ok, image = capture.read()
+            if not ok: continue
+            image, took = cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.perf_counter() - start
+            frames.append(Frame(image, f'{self.name}#{k}', self.path, k, self._time(capture, k), took, _turned(capture)))
+    finally:
+        capture.release()
+        self.close()
     return frames or super(VideoSource, self).sample(n)      # some formats cannot be sought in
 
 # %% ../../nbs/predict/01_video.ipynb #c90254ac
