@@ -68,7 +68,8 @@ def decode_rows(rows, # (n, 4 + P) float32 as predicted, in fractions of the net
                )->list: # of `Lane`, or None where fewer than two image rows remain
     "The lanes that predicted rows describe (Sketch and Refine, §3.4)"
     rows, ys, lanes = np.asarray(rows, np.float32), {}, []
-    for row, on, g, score in zip(rows[:, ROW.xs].astype(np.float64), _reached(rows), geometries, [None]*len(rows) if scores is None else scores):
+    scores = [None]*len(rows) if scores is None else scores
+    for row, on, g, score in zip(rows[:, ROW.xs].astype(np.float64), _reached(rows), geometries, scores):
         (w, h), (left, top, right, bottom) = g.ori_size, g.crop
         if g not in ys: ys[g] = (g.prior_ys.astype(np.float64)*(bottom - top) + top)/h
         xs = row[on] if (left, right) == (0, w) else (row[on]*(right - left) + left)/w

@@ -22,7 +22,7 @@ class FusedDetector(TwoStageDetector):
                 ):
         super().__init__(*(copy.deepcopy(getattr(net, k)) for k in ('backbone', 'neck', 'rpn_head', 'roi_head')))
         self.eval().requires_grad_(False)
-        self.rpn_head.seg_conv, self.rpn_head.angle_conv = None, self.rpn_head.angle_conv[:1]   # proposals are drawn from the coarsest level
+        self.rpn_head.seg_conv, self.rpn_head.angle_conv = None, self.rpn_head.angle_conv[:1]  # the coarsest level makes the proposals
         for stage in self.roi_head.stage_heads: stage.shuffle_fc = None
         self.compiled = None
 

@@ -158,6 +158,7 @@ def annotate(predictor,       # a `Predictor`, or what else has its `stream`
         found = prefetch(_found(predictor.stream(source, **how), stages), ahead)
         drawn = prefetch(_drawn(found, tracker, _draw(timing) if video else None, stages), ahead)
         written = prefetch(_written(drawn, video, lines, each, stages), ahead)
+        for stage in (found, drawn, written): files.callback(stage.close)     # their threads end, the last stage's first
         bar = files.enter_context(_bar(source.count, progress))
         for n, _ in enumerate(written, 1):
             bar.update()

@@ -57,7 +57,8 @@ class _PyAV:
         import av
         self.av, self.path, self.fps = av, path, Fraction(fps).limit_denominator(60000)
         self.mp4 = path.suffix.lower() == '.mp4'
-        self.options = dict(crf=str(crf), preset=preset) if self.mp4 else {'deadline':'realtime', 'cpu-used':'8', 'crf':str(max(4, crf)), 'b':'8M'}
+        vp8 = {'deadline':'realtime', 'cpu-used':'8', 'crf':str(max(4, crf)), 'b':'8M'}     # 4 is its best
+        self.options = dict(crf=str(crf), preset=preset) if self.mp4 else vp8
 
     def open(self, w, h):
         self.file = self.av.open(str(self.path), 'w', options=dict(movflags='faststart') if self.mp4 else {})
