@@ -85,26 +85,33 @@ def _prepare(self:Predictor, frame, crop):
 
 # %% ../../nbs/predict/07_predictor.ipynb #4d4c9d93
 @patch
-def stream(self:Predictor,
-           source,           # as `open_source` takes it
-           batch_size:int=1, # images that go through the network together
-           crop=None,        # as in `Predictor`; None: the predictor's
-           read_ahead:int=4, # batches that may wait; 0: nothing is read ahead, and no thread is used
-           **thresholds,     # `conf_threshold`, `nms_thres`, `max_lanes`; None or left out: the predictor's
-          ):                 # yields a `Prediction` for each image, with the image
-    "Find the lanes of one image after another"
-    check_number('batch_size', batch_size, 1, 1024, whole=True)
-    crop = self.crop if crop is None else crop
-    source = open_source(source)
-    prepared = (self._prepare(f, crop) for f in source)
-    ahead = 0 if source.single else 1 if source.endless else read_ahead*batch_size
+def _found(self:Predictor, source, batch_size, crop, ahead, thresholds):
+    "Predictions, batch by batch"
     batch = []
-    for item in prefetch(prepared, ahead, newest=source.endless):
+    for item in prefetch((self._prepare(f, crop) for f in source), ahead, newest=source.endless):
         batch.append(item)
         if len(batch) == batch_size:
             yield from self.predict_batch(batch, **thresholds)
             batch = []
     if batch: yield from self.predict_batch(batch, **thresholds)
+
+@patch
+def stream(self:Predictor,
+           source,              # as `open_source` takes it
+           batch_size:int=1,    # images that go through the network together
+           crop=None,           # as in `Predictor`; None: the predictor's
+           read_ahead:int=4,    # batches that may wait, but at most 32 images more than one batch; 0: none, and no thread is used
+           conf_threshold=None, # least probability of a lane; None: the predictor's
+           nms_thres=None,      # lanes closer than this on average are one lane, pixels of the network's image; None: the predictor's
+           max_lanes=None,      # in an image at most; None: the predictor's
+          ):                    # yields a `Prediction` for each image, with the image
+    "Find the lanes of one image after another"
+    check_number('batch_size', batch_size, 1, 1024, whole=True)
+    check_number('read_ahead', read_ahead, 0, 1024, whole=True)
+    source = open_source(source)
+    ahead = 0 if source.single else 1 if source.endless else min(read_ahead*batch_size, batch_size + 32)
+    thresholds = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
+    return self._found(source, batch_size, self.crop if crop is None else crop, ahead, thresholds)
 
 # %% ../../nbs/predict/07_predictor.ipynb #c0ec47e7
 @patch
