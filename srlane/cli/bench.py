@@ -33,7 +33,7 @@ def bench(args):
     from srlane.metrics.score import assert_writable
     crop, more = split_crop(args.crop)
     if more or crop == 'auto': raise ValueError(f"--crop {' '.join(args.crop)}: give TOP, or LEFT TOP RIGHT BOTTOM of what to keep")
-    if args.json: assert_writable(args.json)
+    if args.json: assert_writable(args.json, [args.weights, *filter(None, [args.images, args.config])])
     if args.images is None and crop is not None: raise ValueError('--crop: synthetic roads need none; it is for --images')
     result = benchmark(args.weights, args.images, args.config, args.batch, args.runtimes, args.seconds, args.threads,
                        args.device, crop, quick=args.quick)

@@ -7,7 +7,7 @@ __all__ = ['whole_number', 'threshold', 'path_name', 'command', 'say', 'plain_wa
            'run_line']
 
 # %% ../../nbs/cli/00_parser.ipynb #903d2576
-import argparse, io, os, re, select, shlex, sys, warnings
+import argparse, io, os, re, select, shlex, signal, sys, threading, warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from .. import __version__
@@ -128,6 +128,20 @@ def _nobody_reads():
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())          # what is left in the buffer goes nowhere
     return True
 
+class _Ended(KeyboardInterrupt): "By SIGTERM, as `kill` and schedulers send it"
+
+@contextmanager
+def _ended_like_interrupted():
+    "SIGTERM ends a command like Ctrl-C: what is there is kept whole, and nothing temporary is left"
+    parent, main = os.getpid(), threading.current_thread() is threading.main_thread()
+    def end(number, _):
+        if os.getpid() != parent: os._exit(128 + number)     # a worker of its own
+        raise _Ended
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL: yield; return
+    signal.signal(signal.SIGTERM, end)
+    try: yield
+    finally: signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
 def main(argv=None, # words of the command line; None: those of this process
         )->int:     # exit code
     "Run a command"
@@ -136,19 +150,19 @@ def main(argv=None, # words of the command line; None: those of this process
     args = None
     try:
         args = parse(argv)
-        args.run(args)
+        with _ended_like_interrupted(): args.run(args)
         sys.stdout.flush()
         return 141 if _nobody_reads() else 0
     except SystemExit:
         if _nobody_reads(): return 141
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         say('stopped')
-        return 130
+        return 143 if isinstance(e, _Ended) else 130
     except Exception as e:
         if isinstance(e, BrokenPipeError) and _nobody_reads(): return 141
         if getattr(args, 'debug', False): raise
-        if _memory_is_short(e): say(f'error: not enough memory: {_one_line(e)}; take a smaller batch_size or fewer workers')
+        if _memory_is_short(e): say(f'error: not enough memory: {_one_line(e)}; take smaller batches or fewer workers')
         elif isinstance(e, (ValueError, OSError)): say(f'error: {_one_line(e)}')
         else:
             say(f'error: {type(e).__name__}: {_one_line(e)} (unexpected: please report it; srlane --debug … shows where)')

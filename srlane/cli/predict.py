@@ -80,8 +80,11 @@ def _annotate(results, predictor, source, track, **how):
     "A video becomes an annotated one; its frames' labels and lines are written as those of images"
     from srlane.video import annotate, video_path
     name, out = re.sub(r'[^\w.-]+', '_', os.path.splitext(source.name)[0]), None
-    if results.out is not None: out = results.place(name, source.path) + video_path('x')[0].suffix
-    done = annotate(predictor, source, out, track=track, each=lambda p: results.add(p, picture=False), **how)
+    if results.out is not None:
+        place = results.place(name, source.path)
+        name, out = os.path.relpath(place, results.out), place + video_path('x')[0].suffix
+    add = lambda p: results.add(p, False, f'{name}/{p.index:06d}')
+    done = annotate(predictor, source, out, track=track, each=add, **how)
     for note in done.notes: say(f'note: {note}')
     if done.interrupted: raise KeyboardInterrupt
 
@@ -95,6 +98,7 @@ def predict(args):
     out = args.out or (None if args.json and not args.labels else 'predictions')
     results = Results(out, args.json, args.labels)
     sources = open_sources([*args.sources, *more])
+    if args.track and all(s.kind.startswith('image') for s in sources): say('note: --track is for videos, and does nothing here')
     thresholds = dict(conf_threshold=args.conf, nms_thres=args.nms, max_lanes=args.lanes)
     predictor = Predictor(args.weights, args.config, args.device, args.fuse, crop=None if crop == 'auto' else crop, **thresholds)
     try:
