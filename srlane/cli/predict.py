@@ -7,7 +7,7 @@ __all__ = ['above', 'split_crop']
 
 # %% ../../nbs/cli/03_predict.ipynb #7ad10a25
 import argparse, os, re
-from .parser import command, path_name, plain_warnings, say, threshold, whole_number
+from .parser import command, loading, path_name, plain_warnings, say, threshold, whole_number
 
 # %% ../../nbs/cli/03_predict.ipynb #7e755e65
 def above(low): # a reader of texts
@@ -91,8 +91,9 @@ def _annotate(results, predictor, source, track, **how):
 # %% ../../nbs/cli/03_predict.ipynb #9898779b
 @command('predict', 'find lanes in images and videos', _source_option, _network_options, _lane_options, _result_options)
 def predict(args):
-    from srlane.predict import Predictor
-    from srlane.predict.run import Results, open_sources
+    with loading():
+        from srlane.predict import Predictor
+        from srlane.predict.run import Results, open_sources
     crop, more = split_crop(args.crop)
     if not (args.sources or more): raise ValueError('no SOURCE: give an image, a folder, a pattern, a video, a camera (0) or an address')
     out = args.out or (None if args.json and not args.labels else 'predictions')
