@@ -886,9 +886,9 @@ def predicting(rng, case):
             case 'replace' if len(argv) > 1: argv[rng.randrange(1, len(argv))] = rng.choice(SOURCES)
             case 'text' if len(argv) > 1: at = rng.randrange(1, len(argv)); argv[at] = mutate_text(rng, argv[at]).replace('@', 'x')
     if argv[:1] in (['export'], ['bench']) and not {'nope', ''} & {*argv}: argv.append('--nope')        # minutes where it is no fault
-    argv = [a for a in argv if a not in ('..', '/', '--debug', '--debu', '--deb', '--de', '--d')]
+    argv = [a for a in argv if a not in ('..', '/', '.', '~', '--debug', '--debu', '--deb', '--de', '--d')]
     named = {v for a in argv for w in (a, *re.split(r'[=.]', a)) if w.strip() for v in ((w.strip(),) if len(w) > 1 or w > '~' else (f'{w}:', repr(w)))} | {repr(a)[1:-1][:20] for a in argv if len(repr(a)) > 3}
-    named |= {os.path.basename(k) for k in case.base} | {'--', 'argument', 'COMMAND', 'SOURCE', "''", 'path', 'camera', str(case.folder)}
+    named |= {os.path.basename(k) for k in case.base} | {'--', 'argument', 'COMMAND', 'SOURCE', "''", 'path', 'camera', 'no such file', str(case.folder)}
     return named, [('srlane ' + ' '.join(repr(a) if not a.isprintable() or ' ' in a or not a else a for a in argv), lambda: command(argv, 'utf-8'))]
 
 # name → inputs in the whole form, in the short one (the first of them), how they are made
@@ -1042,7 +1042,7 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
             said = log.read_bytes().decode(encoding, 'replace')
             counts[f'exit {code}'] += 1
             if unforeseen := re.search(r'error: (\w+)\b[^\n]*\(unexpected: please report', said): add(step, f'unexpected: {unforeseen[1]}', said)
-            elif code not in ((0, 1, 2) if 'check' in argv else (0, 2)): add(step, f'exit code {code!r}', said)
+            elif code not in ((0, 1, 2) if 'check' in argv or 'left out: ' in said else (0, 2)): add(step, f'exit code {code!r}', said)
             if code == 2:
                 tail = said.rstrip('\n').split('\n')
                 first = next((i for i, l in enumerate(tail) if re.match(r'srlane[\w ]*: error: ', l)), None)
