@@ -809,7 +809,7 @@ def pictures(rng, case):
     def found():
         got = p(source, skip_bad=rng.random() < .5, **how)
         for o in got if isinstance(got, list) else [got]: found_lanes(o)
-    return ['pics', '.jpg', '.png', 'no images', 'path', 'labels', '.tif', 'noending', '.gif', *HOW, *(f'{k}=' for k in how)], [('predict', found), ('predict_to_folder', whole)]
+    return ['pics', 'nope', '.jpg', '.png', 'no images', 'path', 'labels', '.tif', 'noending', '.gif', *HOW, *(f'{k}=' for k in how)], [('predict', found), ('predict_to_folder', whole)]
 
 def videos(rng, case):
     "videos"
