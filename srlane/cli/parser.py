@@ -156,6 +156,8 @@ def _nobody_reads():
 def main(argv=None, # words of the command line; None: those of this process
         )->int:     # exit code
     "Run a command"
+    for name in ('stdout', 'stderr'):
+        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, 'w'))      # closed, as by `srlane … >&-`
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure') and stream.errors == 'strict': stream.reconfigure(errors='replace')
     args = None

@@ -102,11 +102,15 @@ def predict(args):
     if args.track and all(s.kind.startswith('image') for s in sources): say('note: --track is for videos, and does nothing here')
     thresholds = dict(conf_threshold=args.conf, nms_thres=args.nms, max_lanes=args.lanes)
     predictor = Predictor(args.weights, args.config, args.device, args.fuse, crop=None if crop == 'auto' else crop, **thresholds)
+    report = lambda results: _report(results, print if args.json != '-' else say)
     try:
         with plain_warnings(suggest_crop='--crop auto'), results:
             for source in sources:
                 how = dict(batch_size=args.batch, crop=_found_crop(predictor, source) if crop == 'auto' else None)
                 if source.kind.startswith('image'): results.add_all(predictor, source, **how)
                 else: _annotate(results, predictor, source, args.track, **how)
-    finally: _report(results, print if args.json != '-' else say)
+    except KeyboardInterrupt:
+        report(results)
+        raise
+    report(results)
     if results.failed: raise SystemExit(1)

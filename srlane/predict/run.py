@@ -76,7 +76,7 @@ def _assert_replaceable(json, # file of lines
         raise OneLineError(f'json={json}: the folder of the results; give the lines another name, such as {out/"lanes.jsonl"}')
     if str(json) == '-' or not path.is_file(): return
     with open(path, 'rb') as f:
-        if f.read(1) not in (b'', b'{'): raise OneLineError(f'{path}: holds no JSON lines, and would be replaced by them; give another name')
+        if f.read(1) not in (b'', b'{'): raise OneLineError(f'{path}: holds no JSON lines, and would be lost; give another name')
 
 # %% ../../nbs/predict/09_run.ipynb #8715f60c
 class Results:
@@ -90,7 +90,9 @@ class Results:
             raise OneLineError(f'labels={labels!r}{did_you_mean(labels, LABEL_FORMATS)}: give one of {", ".join(LABEL_FORMATS)}')
         if labels and out is None: raise OneLineError(f'labels={labels!r}: say where, out=…')
         self.out, self.json, self.labels = None if out is None else user_path(out), json, labels
-        for path in (self.out and self.out/'x', json): path and assert_writable(path)
+        if json: assert_writable(json)
+        try: self.out and assert_writable(self.out/'x')
+        except OSError as e: raise type(e)(str(e).replace(f'{self.out/"x"}', str(out))) from None
         if self.out and self.out.exists() and not self.out.is_dir(): raise OneLineError(f'{out}: no folder; give another name')
         if json: _assert_replaceable(json, self.out)
         self.images = self.lanes = 0         # so far
