@@ -320,7 +320,7 @@ class Case:
         for d in (self.folder, self.folder/'above', self.folder/'home'):
             (d/'x.jpg').write_bytes(image); (d/'x.lines.txt').write_text('10 50 20 40 30 30\n')
 
-SCRATCH = re.compile(r'in/(out/|data/\.srlane/)|home/\.|tmp/')
+SCRATCH = re.compile(r'in/(out/|data/\.srlane/)|home/(\.|intel/)|tmp/')     # OpenVINO's own notes go to ~/intel
 
 def snapshot(folder:Path)->dict:
     "path → what it is, for all that an input may not change"
@@ -777,9 +777,124 @@ def command(argv, encoding):
         for f in (sys.stdout, sys.stderr): f.flush()
     return Exit(0 if code is None else code, argv, encoding)
 
+def found_lanes(p):
+    "A prediction has finite points, is drawn and written"
+    import numpy as np
+    if not all(np.isfinite(o).all() for o in (*p.lanes, p.scores)): raise Broken('a lane with NaN or infinite points')
+    json.dumps(p.to_dict(), allow_nan=False), p.to_culane(), p.to_tusimple(), p.draw() if p.image is not None else 0
+
+def predictor(case, **kw):
+    from srlane.predict import Predictor
+    case.fill('ck')
+    return Predictor('ck/best.ckpt', device='cpu', **kw)
+
+CROPS = [None]*6 + [0, 1, 27, .5, -1, 58, 59, 10**6, math.nan, math.inf, 'auto', '27', '', [], [1, 2], (0, 0, 1, 1), (0, 27, 164, 59), (0, .4, 1, 1), (0, 0, 0, 0), (164, 59, 0, 0), (-1, -1, 5, 5), (None,)*4, True, 10**30, {'a': 1}, b'27']
+HOW = dict(batch_size=[1, 2, 3, 8, 1024, 0, -1, 1.5, None, 'x', math.nan, 10**30], conf_threshold=[0, 0., .5, 1, 2, -1, math.nan, 'x', 10**30], nms_thres=[0, 1, 1e5, -1, math.nan, math.inf, 'x'], max_lanes=[1, 4, 100, 1000, 0, -1, 2.5, math.nan, 'x'])
+
+def odd_how(rng)->dict: # arguments of a predictor
+    how = {k: rng.choice(HOW[k]) for k in HOW if rng.random() < .08}
+    return how | {'crop': rng.choice(CROPS)} if rng.random() < .3 else how
+
+def pictures(rng, case):
+    "pictures to find lanes in"
+    p, how = predictor(case), odd_how(rng)
+    names = rng.sample(['a.jpg', 'b.png', 'sub/a.jpg', "with 'blank\".jpg", 'é.jpg', 'a\nb.png', '-x.jpg', '[a].jpg', '%s.jpg', 'x.tif', 'noending', 'a.gif'], 3)
+    for n in names: case.put(f'pics/{n}', odd_image(rng) if rng.random() < .7 else case.base['above.jpg'])
+    if rng.random() < .2: (case.folder/'in/pics/link.jpg').symlink_to(rng.choice(['.', 'a.jpg', 'nope', 'link.jpg', '/dev/null']))
+    source = rng.choice(['pics', 'pics', 'pics/*', 'pics/**', f'pics/{names[0]}', [f'pics/{n}' for n in names], ['pics', 'nope'], [], '', 'pics/[', Path('pics')])
+    def whole():
+        from srlane.predict import predict_to_folder
+        for f in predict_to_folder(p, source, 'out', json='out/lines.jsonl', labels=rng.choice([None, 'culane', 'tusimple', 'labelme', 'nope']), **how).failed: str(f)
+        for l in open('out/lines.jsonl'): json.loads(l)
+    def found():
+        got = p(source, skip_bad=rng.random() < .5, **how)
+        for o in got if isinstance(got, list) else [got]: found_lanes(o)
+    return ['pics', 'nope', '.jpg', '.png', 'no images', 'path', 'labels', '.tif', 'noending', '.gif', *HOW, *(f'{k}=' for k in how)], [('predict', found), ('predict_to_folder', whole)]
+
+def videos(rng, case):
+    "videos"
+    from srlane.predict import open_source
+    from srlane.video import annotate
+    p, how, kind = predictor(case), odd_how(rng) if rng.random() < .3 else {}, rng.choice(['mp4', 'mp4', 'avi', 'webm', 'mkv'])
+    data = case.base[f'film/v.{kind if kind != "mkv" else "webm"}']
+    if rng.random() < .9: data = data[:int(len(data)*rng.random())] if rng.random() < .2 else mutate_bytes(rng, data)
+    case.put(name := rng.choice([f'v.{kind}', f'v.{kind}', f'a b%03d.{kind}', 'v', f'é:1.{kind}', 'v.jpg']), data)
+    out = rng.choice(['out/v', 'out/v.mp4', 'out/v.webm', 'out/v.gif', 'out', None, name])
+    def frames():
+        for f in open_source(name): f.size
+    def whole():
+        annotate(p, name, out, 'out/l.jsonl', track=rng.random() < .5, progress=False, **how)
+        for l in open('out/l.jsonl'): json.loads(l)
+    return [name, 'out', '.gif', 'l.jsonl', *HOW, *(f'{k}=' for k in how)], [('frames', frames), ('annotate', whole)]
+
+def exported(rng, case):
+    "exported files"
+    import zipfile
+    import numpy as np
+    from srlane.predict import load_network
+    kind = rng.choice(['onnx', 'onnx', 'xml', 'xml', 'bin', 'pt2', 'pt2', 'pt2'])
+    case.fill('ex')
+    data = case.base[name := f'ex/x.{kind}']
+    info = re.search(rb'\{"geometry".*?max_lanes.*?\}', data)
+    def within(tree): return json_text(mutate_tree(rng, tree, ODD, RAW)).encode(errors='surrogatepass')
+    if kind == 'pt2' and rng.random() < .7:
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(data)) as z, zipfile.ZipFile(out, 'w', rng.choice([0, 0, 0, zipfile.ZIP_DEFLATED])) as w:
+            odd = rng.choice(names := z.namelist())
+            for n in names:
+                content = z.read(n)
+                if n == odd: content = within(json.loads(content)) if n.endswith('.json') and rng.random() < .7 else mutate_bytes(rng, content)
+                w.writestr(n, content)
+            if rng.random() < .1: w.writestr(rng.choice(['../x', 'x/y.py', names[0], names[0] + 'c']), b'\x80\x02cos\nsystem\n(S"touch ../pwned"\ntR.')
+            if rng.random() < .03: w.writestr(names[0].partition('/')[0] + '/data/weights/weight_99', bytes(1 << 27), zipfile.ZIP_DEFLATED)
+        data = out.getvalue()
+    elif kind == 'xml' and rng.random() < .8: data = mutate_text(rng, data.decode(), VALUES).encode('utf-8', 'replace')
+    elif rng.random() < .1: data = rng.choice([b'', b'x', case.base['above.jpg'], case.base['ck/best.ckpt'], case.base['ex/x.onnx'], case.base['ex/x.pt2'], b'\x80\x02cos\nsystem\n(S"touch ../pwned"\ntR.'])
+    else: data = mutate_bytes(rng, data)
+    case.put(name, data)
+    if rng.random() < .05: (case.folder/'in/ex/x.bin').unlink()
+    def load():
+        net = load_network(name if kind != 'bin' else 'ex/x.xml', device='cpu')
+        g = net.geometry
+        if g.img_h*g.img_w > 1 << 20: return
+        rows = net(np.zeros((2, 3, g.img_h, g.img_w), np.uint8))
+        for lanes in net.get_lanes(rows, [dict(geometry=g)]*2):
+            if not all(np.isfinite(o.points).all() for o in lanes): raise Broken('a lane with NaN or infinite points')
+    return ['ex/x.', 'x.xml', 'x.onnx', 'x.pt2'], [('load_network', load)]
+
+LINES = [['predict', '-w', 'ck/best.ckpt', 'pics'], ['predict', 'pics/a.jpg', '-w', 'ck/best.ckpt', '--device', 'cpu', '-o', 'out'], ['predict', '-w', 'ck/best.ckpt', 'film/v.avi', '--json', 'out/a.jsonl'], ['predict', '-w', 'ex/x.onnx', 'pics', '--json', '-'],
+         ['predict', '-w', 'ck/best.ckpt', 'film/v.mp4', '-o', 'out', '--track', '--labels', 'culane'], ['export', 'ex/x.onnx'], ['export', 'nope'], ['export', 'ck/best.ckpt', '--images', 'nope'], ['bench', 'nope', '--quick'], ['bench', 'ck/best.ckpt', '--runtimes', 'nope']]
+SOURCES = WHERE + ['pics', 'pics/a.jpg', 'pics/*', 'film/v.mp4', 'film/v.avi', 'film', '0', '7', '99999', 'http://', 'rtsp://nope.invalid/x', 'file:///etc/passwd', 'ftp://x', 'x://y', '**', '[', 'out', 'link.jpg', 'ex/x.onnx', 'ex/x.xml', 'ex/x.bin', 'ex/x.pt2']
+PREDICTING = {'-w': SOURCES, '-o': ['out', 'pics', 'film', '.', '', '/dev/null', '/proc/nope', 'link', 'out/' + 'x'*300, '\0', 'pics/a.jpg', '~', 'ck'], '--json': ['-', 'out', 'out/a.json', 'pics/a.jpg', 'film/v.mp4', 'ck/best.ckpt', '', '/dev/full', '/proc/nope', 'link.jpg', '\0', 'nope/b.jsonl'],
+              '--labels': ['culane', 'tusimple', 'labelme', '', 'x'], '--track': [], '--no-fuse': [], '--batch': COUNT + ['1', '3', '8', '1024', '1025'], '--conf': ['0', '.5', '1', 'nan', '-1', 'x', '', '1e-320'], '--nms': ['0', '1', 'nan', 'inf', '1e5', 'x', ''],
+              '--lanes': COUNT + ['1', '100', '101'], '--crop': ['auto', '27', '.4', '0 27 164 59', '0 0 1 1', '1 2', '-1', 'nan', '1e9', '', '0 0 0 0', '99', 'x'], '--config': ['demo', 'small.yaml', 'nope', 'conf.py', 'culane_r18', ''], '--device': ['cpu', 'cuda', 'meta', 'x', '', 'cpu:7', 'mps'],
+              '--to': ['onnx', 'openvino', 'torch', 'x', ''], '--int8': ['pics', 'nope', ''], '--half': [], '--images': ['nope', '', 'film', 'out'], '--seconds': ['0', 'nan', '-1', 'x'], '--runtimes': ['nope', '', 'fused x'], '--threads': COUNT, '--quick': [], '--help': [], '--nope': []}
+
+def predicting(rng, case):
+    "command lines of prediction, export and benchmarks"
+    case.fill('ck', 'film', 'ex'); case.put('small.yaml', small); case.put('conf.py', '\n'.join(PUBLISHED.values()).replace('_base_ = ["./base.py"]\n', ''))
+    for n in ('a.jpg', 'sub/b.jpg'): case.put(f'pics/{n}', case.base['above.jpg'] if rng.random() < .8 else odd_image(rng))
+    (case.folder/'in/out').mkdir(); (case.folder/'in/link').symlink_to('pics'); (case.folder/'in/link.jpg').symlink_to('pics/a.jpg'); (case.folder/'in/out/a.jpg').symlink_to('../pics/a.jpg')
+    argv = list(rng.choice(LINES[:5] if rng.random() < .85 else LINES))
+    for _ in range(some(rng)):
+        match rng.choice(['option']*5 + ['source']*2 + ['delete', 'replace', 'text']):
+            case 'option':
+                option = rng.choice(list(PREDICTING))
+                argv += [option, *(rng.choice(PREDICTING[option]).split(' ') if PREDICTING[option] else [])]
+            case 'source': argv.append(rng.choice(SOURCES))
+            case 'delete' if argv: del argv[rng.randrange(len(argv))]
+            case 'replace' if len(argv) > 1: argv[rng.randrange(1, len(argv))] = rng.choice(SOURCES)
+            case 'text' if len(argv) > 1: at = rng.randrange(1, len(argv)); argv[at] = mutate_text(rng, argv[at]).replace('@', 'x')
+    if argv[:1] in (['export'], ['bench']) and not {'nope', ''} & {*argv}: argv.append('--nope')        # minutes where it is no fault
+    argv = [a for a in argv if a not in ('..', '/', '.', '~', '--debug', '--debu', '--deb', '--de', '--d')]
+    named = {v for a in argv for w in (a, *re.split(r'[=.]', a)) if w.strip() for v in ((w.strip(),) if len(w) > 1 or w > '~' else (f'{w}:', repr(w)))} | {repr(a)[1:-1][:20] for a in argv if len(repr(a)) > 3}
+    named |= {os.path.basename(k) for k in case.base} | {'--', 'argument', 'COMMAND', 'SOURCE', "''", 'path', 'camera', 'no such file', str(case.folder)}
+    return named, [('srlane ' + ' '.join(repr(a) if not a.isprintable() or ' ' in a or not a else a for a in argv), lambda: command(argv, 'utf-8'))]
+
 # name → inputs in the whole form, in the short one (the first of them), how they are made
 GROUPS = dict(config_py=(3000, 300, config_py), config_yaml=(2500, 70, config_yaml), overrides=(2500, 70, overrides), culane_text=(2100, 90, culane_text), culane_pred=(2200, 330, culane_pred), tusimple_label=(1400, 80, tusimple_label),
-              tusimple_pred=(2000, 380, tusimple_pred), lists=(1500, 60, lists), images=(700, 40, images), checkpoints=(600, 30, checkpoints), commands=(1500, 50, commands))
+              tusimple_pred=(2000, 380, tusimple_pred), lists=(1500, 60, lists), images=(700, 40, images), checkpoints=(600, 30, checkpoints), commands=(1500, 50, commands),
+              pictures=(600, 25, pictures), videos=(400, 15, videos), exported=(700, 40, exported), predicting=(700, 25, predicting))
 
 # --- Faults of all kinds, to see that they are noticed
 
@@ -927,7 +1042,7 @@ def run_input(group:str, seed:int, case:Case, guard:Guard, log:Path)->dict:
             said = log.read_bytes().decode(encoding, 'replace')
             counts[f'exit {code}'] += 1
             if unforeseen := re.search(r'error: (\w+)\b[^\n]*\(unexpected: please report', said): add(step, f'unexpected: {unforeseen[1]}', said)
-            elif code not in ((0, 1, 2) if 'check' in argv else (0, 2)): add(step, f'exit code {code!r}', said)
+            elif code not in ((0, 1, 2) if 'check' in argv or 'left out: ' in said else (0, 2)): add(step, f'exit code {code!r}', said)
             if code == 2:
                 tail = said.rstrip('\n').split('\n')
                 first = next((i for i, l in enumerate(tail) if re.match(r'srlane[\w ]*: error: ', l)), None)
@@ -1046,6 +1161,29 @@ def fuzz(jobs, base:dict, folder:Path, workers:int, limit:float, secs:float):
     finally:
         for s in slots: s.free()
 
+def tiny_videos():
+    "Five frames each"
+    import cv2
+    img = cv2.imread('above.jpg')
+    Path('film').mkdir()
+    for name, code in (('v.mp4', 'mp4v'), ('v.avi', 'MJPG'), ('v.webm', 'VP80')):
+        video = cv2.VideoWriter(f'film/{name}', cv2.VideoWriter_fourcc(*code), 25, img.shape[1::-1])
+        for _ in range(5): video.write(img)
+        video.release()
+
+def tiny_exports():
+    "Files of each kind that turn pixels into rows, with the metadata of ours"
+    import torch
+    from srlane.export.files import writers
+    from srlane.lane import ImageGeometry
+    from srlane.predict.exported import ExportInfo
+    class Net(torch.nn.Module):
+        def forward(self, images): return images.float().mean(1)[:, :4, :22]
+    geometry = ImageGeometry(ori_img_w=164, ori_img_h=59, cut_height=27, img_w=64, img_h=32, num_points=18)
+    program = torch.export.export(Net(), (torch.zeros(2, 3, 32, 64, dtype=torch.uint8),), dynamic_shapes=({0: torch.export.Dim('batch')},))
+    Path('ex').mkdir()
+    for ending, write in writers.values(): write(program, ExportInfo(geometry, name='tiny'), Path(f'ex/x{ending}'))
+
 def valid_files(folder:Path)->dict: # relative path → bytes
     "Small trees, predictions and checkpoints, made in a process of their own"
     def make():
@@ -1071,6 +1209,7 @@ def valid_files(folder:Path)->dict: # relative path → bytes
             shutil.copy(next(Path('data').rglob('*.jpg')), 'above.jpg')
             entries = [json.loads(l) for l in Path('tus/test_label.json').read_text().splitlines()]
             Path('tus_pred.json').write_text(''.join(json.dumps(dict(raw_file=e['raw_file'], lanes=e['lanes'], run_time=10)) + '\n' for e in entries))
+            tiny_exports(), tiny_videos()
             os._exit(0)
         except BaseException: traceback.print_exc(); sys.stderr.flush(); os._exit(1)
     folder.mkdir()
@@ -1078,7 +1217,7 @@ def valid_files(folder:Path)->dict: # relative path → bytes
     p.start(); p.join()
     if p.exitcode: raise RuntimeError(f'the valid files could not be made:\n{(folder/"made.txt").read_text()}')
     files = {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob('*')) if f.is_file()}
-    return {k: v for k, v in files.items() if k.split('/')[0] in ('data', 'tus', 'pred', 'ck', 'tus_pred.json', 'above.jpg')}
+    return {k: v for k, v in files.items() if k.split('/')[0] in ('data', 'tus', 'pred', 'ck', 'tus_pred.json', 'above.jpg', 'film', 'ex')}
 
 def show(findings:list):
     "Findings, those of one cause together"

@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/05_bench.ipynb #b2954871
-from .parser import command, path_name, whole_number
+from .parser import command, loading, path_name, whole_number
 from .predict import above, split_crop
 
 # %% ../../nbs/cli/05_bench.ipynb #0ae8bb8e
@@ -29,11 +29,11 @@ def _bench_options(p):
 
 @command('bench', 'measure how fast a network is, in every runtime there is', _bench_options)
 def bench(args):
-    from srlane.benchmark import benchmark
+    with loading(): from srlane.benchmark import benchmark
     from srlane.metrics.score import assert_writable
     crop, more = split_crop(args.crop)
     if more or crop == 'auto': raise ValueError(f"--crop {' '.join(args.crop)}: give TOP, or LEFT TOP RIGHT BOTTOM of what to keep")
-    if args.json: assert_writable(args.json)
+    if args.json: assert_writable(args.json, [args.weights, *filter(None, [args.images, args.config])])
     if args.images is None and crop is not None: raise ValueError('--crop: synthetic roads need none; it is for --images')
     result = benchmark(args.weights, args.images, args.config, args.batch, args.runtimes, args.seconds, args.threads,
                        args.device, crop, quick=args.quick)

@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/04_export.ipynb #2c28d5ae
-from .parser import command, path_name, whole_number
+from .parser import command, loading, path_name, whole_number
 
 # %% ../../nbs/cli/04_export.ipynb #a92d6428
 def _batch(text): return text if text == 'dynamic' else whole_number(1, 4096)(text)
@@ -28,5 +28,5 @@ def _export_options(p):
 
 @command('export', 'write a network as ONNX, OpenVINO or torch.export', _export_options)
 def export(args):
-    from srlane.export import export
+    with loading(): from srlane.export import export
     print(export(args.weights, args.to, args.out, args.batch, args.half, args.int8, args.nms, args.images, args.config))

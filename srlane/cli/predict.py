@@ -7,7 +7,7 @@ __all__ = ['above', 'split_crop']
 
 # %% ../../nbs/cli/03_predict.ipynb #7ad10a25
 import argparse, os, re
-from .parser import command, path_name, plain_warnings, say, threshold, whole_number
+from .parser import command, loading, path_name, plain_warnings, say, threshold, whole_number
 
 # %% ../../nbs/cli/03_predict.ipynb #7e755e65
 def above(low): # a reader of texts
@@ -80,28 +80,37 @@ def _annotate(results, predictor, source, track, **how):
     "A video becomes an annotated one; its frames' labels and lines are written as those of images"
     from srlane.video import annotate, video_path
     name, out = re.sub(r'[^\w.-]+', '_', os.path.splitext(source.name)[0]), None
-    if results.out is not None: out = results.place(name, source.path) + video_path('x')[0].suffix
-    done = annotate(predictor, source, out, track=track, each=lambda p: results.add(p, picture=False), **how)
+    if results.out is not None:
+        place = results.place(name, source.path)
+        name, out = os.path.relpath(place, results.out), place + video_path('x')[0].suffix
+    add = lambda p: results.add(p, False, f'{name}/{p.index:06d}')
+    done = annotate(predictor, source, out, track=track, each=add, **how)
     for note in done.notes: say(f'note: {note}')
     if done.interrupted: raise KeyboardInterrupt
 
 # %% ../../nbs/cli/03_predict.ipynb #9898779b
 @command('predict', 'find lanes in images and videos', _source_option, _network_options, _lane_options, _result_options)
 def predict(args):
-    from srlane.predict import Predictor
-    from srlane.predict.run import Results, open_sources
+    with loading():
+        from srlane.predict import Predictor
+        from srlane.predict.run import Results, open_sources
     crop, more = split_crop(args.crop)
     if not (args.sources or more): raise ValueError('no SOURCE: give an image, a folder, a pattern, a video, a camera (0) or an address')
     out = args.out or (None if args.json and not args.labels else 'predictions')
     results = Results(out, args.json, args.labels)
     sources = open_sources([*args.sources, *more])
+    if args.track and all(s.kind.startswith('image') for s in sources): say('note: --track is for videos, and does nothing here')
     thresholds = dict(conf_threshold=args.conf, nms_thres=args.nms, max_lanes=args.lanes)
     predictor = Predictor(args.weights, args.config, args.device, args.fuse, crop=None if crop == 'auto' else crop, **thresholds)
+    report = lambda results: _report(results, print if args.json != '-' else say)
     try:
         with plain_warnings(suggest_crop='--crop auto'), results:
             for source in sources:
                 how = dict(batch_size=args.batch, crop=_found_crop(predictor, source) if crop == 'auto' else None)
                 if source.kind.startswith('image'): results.add_all(predictor, source, **how)
                 else: _annotate(results, predictor, source, args.track, **how)
-    finally: _report(results, print if args.json != '-' else say)
+    except KeyboardInterrupt:
+        report(results)
+        raise
+    report(results)
     if results.failed: raise SystemExit(1)

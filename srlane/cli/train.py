@@ -9,7 +9,7 @@ __all__ = ['demo_roads']
 import argparse, re, time
 from types import SimpleNamespace
 from ..basics import process_count
-from .parser import command, path_name, whole_number
+from .parser import command, loading, path_name, whole_number
 
 # %% ../../nbs/cli/01_train.ipynb #e1aac3af
 _seed = whole_number(0, 2**32 - 1)
@@ -106,7 +106,7 @@ def check(args):
 # %% ../../nbs/cli/01_train.ipynb #9867308d
 @command('train', 'train a network', _config_option, *_for_training)
 def train(args):
-    from srlane.runner import Runner
+    with loading(): from srlane.runner import Runner
     runner = Runner(_config(args))
     runner.train(view='line')
     best = '' if runner.best_step is None else f'best metric {runner.metric:.4f} at step {runner.best_step}; '
@@ -132,7 +132,7 @@ def _validate_exported(cfg, split):
          _view_option, _run_options, _unlisted(_load_option, _seed_option))
 def validate(args):
     from srlane.predict.exported import is_exported
-    from srlane.runner import Runner
+    with loading(): from srlane.runner import Runner
     cfg = _config(args)
     cfg.resume_from = None          # there is nothing to resume: the weights come from --weights
     if not cfg.load_from: raise ValueError('no weights to validate: give --weights FILE')
@@ -158,7 +158,7 @@ def _full_option(p): p.add_argument('--full', action='store_true', help='add nig
 @command('demo', 'make synthetic roads, train a small network on them, validate it',
          _road_options(2000, 128, 128, 1), _full_option, *_for_training)
 def demo(args):
-    from srlane.runner import Runner
+    with loading(): from srlane.runner import Runner
     args.config = 'demo'
     cfg = _config(args)
     demo_roads(cfg, args.full, args.train, args.val, args.test)

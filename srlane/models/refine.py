@@ -8,6 +8,7 @@ __all__ = ['sample_features', 'MultiSegmentAttention', 'RefineHead', 'CascadeRef
 # %% ../../nbs/models/06_refine.ipynb #2b1827cd
 import math, warnings
 from dataclasses import replace
+from numbers import Real
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
@@ -165,6 +166,8 @@ def _one_each(values, n, name):
 
 def _check_thresholds(conf_threshold, nms_thres, max_lanes):
     check_counts(max_lanes=max_lanes)
+    for k, v in dict(conf_threshold=conf_threshold, nms_thres=nms_thres).items():
+        if not isinstance(v, Real): raise ValueError(f'{k} is {v!r}: it must be a number')
     if not 0 <= conf_threshold <= 1: raise ValueError(f'conf_threshold is {conf_threshold}: a probability lies between 0 and 1')
     if not 0 <= nms_thres < math.inf: raise ValueError(f'nms_thres is {nms_thres}: a distance in pixels must be 0 or more')
 

@@ -192,7 +192,11 @@ class ExportedNetwork:
         if not path.is_file():
             beside = [p.name for p in path.parent.glob(f'*{kind}')] if path.parent.is_dir() else []
             raise OneLineError(f'{path}: no such file{did_you_mean(path.name, beside)}')
-        device = torch.device(device or 'cpu')
+        try: device = torch.device(device or 'cpu')
+        except (RuntimeError, TypeError): device = torch.device('meta')
+        if device.type not in ('cpu', 'cuda'): raise OneLineError(f"{path}: an exported file runs on device='cpu' or 'cuda'")
+        if kind == '.pt2' and device.type == 'cuda' and not torch.cuda.is_available():
+            raise OneLineError(f"{path}: device={str(device)!r}: this torch finds no CUDA GPU; leave it out")
         if half and kind != '.xml': raise OneLineError(f'{path}: its precision was chosen when it was exported; export it with half=True')
         try: text, self._run = _runtimes[kind](path, half, device)
         except OneLineError: raise
@@ -221,7 +225,13 @@ def __call__(self:ExportedNetwork,
     if not len(x): return torch.zeros(0, self.max_lanes, 4 + self.geometry.num_points)
     portions = [x[i:i+n] for i in range(0, len(x), n)]
     filled = [np.concatenate([p, np.repeat(p[-1:], n - len(p), 0)]) if len(p) < n else p for p in portions]
-    return torch.from_numpy(np.concatenate([np.array(self._run(p)[:len(q)], np.float32) for p, q in zip(filled, portions)]))
+    try: rows = np.concatenate([np.array(self._run(p)[:len(q)], np.float32) for p, q in zip(filled, portions)])
+    except MemoryError: raise
+    except Exception as e: raise OneLineError(f'{self.path}: cannot be run: {one_line(e, 200)}') from e
+    P = self.geometry.num_points
+    if rows.ndim != 3 or rows.shape[::2] != (len(x), 4 + P):
+        raise OneLineError(f'{self.path}: gives rows of {rows.shape}, where its metadata promise ({len(x)}, N, {4 + P}): export it again')
+    return torch.from_numpy(rows)
 
 # %% ../../nbs/predict/03_exported.ipynb #aa048105
 @patch

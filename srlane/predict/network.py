@@ -33,8 +33,10 @@ def _pick_device(device=None # 'cpu', 'cuda', 'cuda:1', a `torch.device`; None: 
                )->torch.device:
     "The device to compute on"
     if device is None: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try: device = torch.device(device)
-    except (RuntimeError, TypeError): raise ValueError(f"device={device!r}: give 'cpu', 'cuda', or 'cuda:1' for the second GPU") from None
+    given = device
+    try: device = torch.device(given)
+    except (RuntimeError, TypeError): device = torch.device('meta')
+    if device.type == 'meta': raise ValueError(f"device={given!r}: give 'cpu', 'cuda', or 'cuda:1' for the second GPU")
     if device.type == 'cuda' and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
         there = f'{torch.cuda.device_count()} there' if torch.cuda.is_available() else 'this torch finds no CUDA GPU'
         raise ValueError(f"device={str(device)!r}: {there}; leave it out to use what there is")

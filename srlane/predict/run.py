@@ -62,6 +62,21 @@ def _write_labelme(p, path):
     write_whole(f'{path}.json', dumps(label, indent=1, allow_nan=False) + '\n')
 
 LABEL_FORMATS = dict(culane=_write_culane, tusimple=None, labelme=_write_labelme)
+_endings = *_writable, '.lines.txt', '.json', '.mp4', '.webm'    # of results
+
+# %% ../../nbs/predict/09_run.ipynb #f6168280
+def _key(path)->str: return os.path.abspath(path).lower()     # the same for names that some disks cannot tell apart
+
+def _assert_replaceable(json, # file of lines
+                        out,  # folder of results, or None
+                       ):
+    "An error where the lines would replace something else"
+    path = user_path(json)
+    if out is not None and _key(path) in map(_key, (out, *Path(os.path.abspath(out)).parents)):
+        raise OneLineError(f'json={json}: the folder of the results; give the lines another name, such as {out/"lanes.jsonl"}')
+    if str(json) == '-' or not path.is_file(): return
+    with open(path, 'rb') as f:
+        if f.read(1) not in (b'', b'{'): raise OneLineError(f'{path}: holds no JSON lines, and would be lost; give another name')
 
 # %% ../../nbs/predict/09_run.ipynb #8715f60c
 class Results:
@@ -75,19 +90,25 @@ class Results:
             raise OneLineError(f'labels={labels!r}{did_you_mean(labels, LABEL_FORMATS)}: give one of {", ".join(LABEL_FORMATS)}')
         if labels and out is None: raise OneLineError(f'labels={labels!r}: say where, out=…')
         self.out, self.json, self.labels = None if out is None else user_path(out), json, labels
-        for path in (self.out and self.out/'x', json): path and assert_writable(path)
+        if json: assert_writable(json)
+        try: self.out and assert_writable(self.out/'x')
+        except OSError as e: raise type(e)(str(e).replace(f'{self.out/"x"}', str(out))) from None
+        if self.out and self.out.exists() and not self.out.is_dir(): raise OneLineError(f'{out}: no folder; give another name')
+        if json: _assert_replaceable(json, self.out)
         self.images = self.lanes = 0         # so far
         self.failed, self.seconds = [], None # (name, why) of images that could not be read; how long it took
-        self._taken = set()                  # paths of results, without suffixes
+        self._taken = set() if json is None else {_key(os.path.splitext(user_path(json))[0])}    # paths of results, without suffixes
 
     def place(self, name, path=None)->str: # without suffix
         "Where the results of an image of this name go: no two have the same, and none lies with its image"
         place = within(self.out, name)
         where, n = place, 1
-        while where.lower() in self._taken: n += 1; where = f'{place}-{n}'
-        self._taken.add(where.lower())
+        while _key(where) in self._taken: n += 1; where = f'{place}-{n}'
+        self._taken.add(_key(where))
         if path and os.path.realpath(os.path.dirname(where)) == os.path.dirname(os.path.realpath(path)):
             raise OneLineError(f'{path}: its results would be written into the same folder; choose another one for them')
+        for s in _endings:
+            if os.path.islink(where + s): os.unlink(where + s)     # what it leads to may be somebody's image
         return where
 
 # %% ../../nbs/predict/09_run.ipynb #c6bdce3e
@@ -118,11 +139,12 @@ def _save(p, path):
 def add(self:Results,
         p:Prediction,
         picture:bool=True, # write the image with its lanes too
+        name:str=None,     # of its results, without a suffix; None: as above
        ):
     "Write what a prediction says"
     write = LABEL_FORMATS.get(self.labels)
     if self.out is not None and (picture or write):
-        path = self.place(_name(p), p.path if p.time is None else None)
+        path = self.place(name or _name(p), p.path if p.time is None else None)
         if picture: self._saving.append(self._pool.submit(_save, p, path + _suffix(p.name)))
         self._save_until(4)
         with _named(path):
@@ -137,7 +159,7 @@ def add(self:Results,
 def __str__(self:Results):
     many = lambda n, what: f'{n:,} {what}{"s"*(n != 1)}'
     rate = f', {self.images/max(self.seconds, 1e-9):.1f} images a second' if self.seconds and self.images else ''
-    where = [str(o) for o in (self.out, self.json) if o and o != '-']
+    where = [str(o) for o in (self.out, self.json) if o and o != '-' and self.images]
     return f'{many(self.images, "image")}, {many(self.lanes, "lane")}{rate}{"; results in " + " and ".join(where) if where else ""}'
 
 @patch
