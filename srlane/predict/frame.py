@@ -40,7 +40,7 @@ _too_many = f'pixels, more than the {_max_pixels:,} that are read: make it small
 
 def _check_size(w, h, what):
     "Refuse what is too small to show a road, or would fill the memory"
-    if min(w, h) < 2: raise DataError(f'{what}: too small an image, {w}×{h} pixels')
+    if min(w, h) < 2: raise DataError(f'{what}: too small an image, {w}×{h} pixels: leave it out')
     if w*h > _max_pixels: raise DataError(f'{what}: {w:,}×{h:,} {_too_many}')
 
 def _check_array(a, what):

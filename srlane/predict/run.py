@@ -97,6 +97,7 @@ class Results:
         if json: _assert_replaceable(json, self.out)
         self.images = self.lanes = 0         # so far
         self.failed, self.seconds = [], None # (name, why) of images that could not be read; how long it took
+        self.notes = {}                      # what was said of images → their names
         self._taken = set() if json is None else {_key(os.path.splitext(user_path(json))[0])}    # paths of results, without suffixes
 
     def place(self, name, path=None)->str: # without suffix
@@ -152,6 +153,7 @@ def add(self:Results,
     if 'tusimple' in self._write: self._write['tusimple'](dumps({**p.to_tusimple(), 'raw_file': p.name}))
     if 'json' in self._write: self._write['json'](dumps(p.to_dict(), allow_nan=False))
     self.images += 1
+    for note in p.notes: self.notes.setdefault(note, []).append(p.name)
     self.lanes += len(p)
 
 # %% ../../nbs/predict/09_run.ipynb #39bc70de
