@@ -93,7 +93,7 @@ def export(weights,           # checkpoint, folder of a run (its best model), or
             write(path)
             comparison = compare(net, ExportedNetwork(path), samples)
             why = comparison.why_refused(exact)
-            if not why: break
+            if not why or 'too few' in why: break           # of these, another attempt would make no more
         if why: raise OneLineError(f'{out}: not written: {why}')
         size = sum(p.stat().st_size for p in path.parent.iterdir())
     return ExportReport(out, info, comparison, size, time.perf_counter() - start)
