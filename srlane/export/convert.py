@@ -8,6 +8,7 @@ __all__ = ['ExportReport', 'export']
 # %% ../../nbs/export/05_convert.ipynb #2065adec
 import os, time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from fastcore.basics import patch
 from .. import __version__
@@ -57,6 +58,12 @@ def _checked(to, batch, half, int8):
     if int8 is not None and half: raise OneLineError('half and int8 are two precisions: choose one')
     return None if batch in (None, 'dynamic') else check_number('batch', batch, 1, 4096, whole=True)
 
+def _attempts(to, program, info, ranges): # functions of a path
+    "Ways to write the file, fastest first: in int8, ever more convolutions stay in floats"
+    if not ranges: return [partial(writers[to][1], program, info)]
+    model, learn = to_openvino(program, info), [s for i, s in enumerate(ranges) if i % 4 or len(ranges) < 4]
+    return [lambda path, n=n: save_openvino(quantize(model, learn, n), info, path) for n in (1, 5, 9)]
+
 def export(weights,           # checkpoint, folder of a run (its best model), or a network
            to:str='onnx',     # onnx, openvino or torch
            out=None,          # file to write; None: beside the checkpoint, with the ending of its kind
@@ -76,13 +83,17 @@ def export(weights,           # checkpoint, folder of a run (its best model), or
     suffix = '_int8' if int8 is not None else '_half' if half else ''
     out = user_path(out) if out is not None else folder/f'{Path(name).stem}{suffix}{ending}'
     if out.suffix != ending: raise OneLineError(f'{out}: a file for {to} ends in {ending}')
-    samples = synthetic_samples(r.geometry) if images is None else image_samples(images, r.geometry)
     ranges = None if int8 is None else image_samples(int8, r.geometry)
+    exact = info.precision == 'float32'
+    samples = image_samples(images, r.geometry) if images is not None else ranges or synthetic_samples(r.geometry, 24 if exact else 120)
     program = trace(Graph(net, nms, half and to != 'openvino'), batch)
     with moved_into_place(out) as path:
-        if ranges: save_openvino(quantize(to_openvino(program, info), ranges), info, path)
-        else: writers[to][1](program, info, path)
-        comparison = compare(net, ExportedNetwork(path), samples)
-        if why := comparison.why_refused(exact=info.precision == 'float32'): raise OneLineError(f'{out}: not written: {why}')
+        for write in _attempts(to, program, info, ranges):
+            for part in path.parent.iterdir(): part.unlink()
+            write(path)
+            comparison = compare(net, ExportedNetwork(path), samples)
+            why = comparison.why_refused(exact)
+            if not why or 'too few' in why: break           # of these, another attempt would make no more
+        if why: raise OneLineError(f'{out}: not written: {why}')
         size = sum(p.stat().st_size for p in path.parent.iterdir())
     return ExportReport(out, info, comparison, size, time.perf_counter() - start)

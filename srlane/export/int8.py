@@ -19,22 +19,26 @@ def _ancestors(node, seen): # of names; `seen` is added to
         seen.add(n.get_friendly_name())
         todo += [i.get_source_output().get_node() for i in n.inputs()]
 
-def _after_pyramid(model # `openvino.Model`
-                 )->list: # of names
-    "The operations that stay in floats: all that do not make the features which GridSample reads"
-    before = set()
-    for n in model.get_ordered_ops():
+def _in_floats(model,          # `openvino.Model`
+               first:int,      # so many convolutions at the beginning
+              )->list:         # of names
+    "The operations that stay in floats: the first convolutions, and all that do not make the features which GridSample reads"
+    before, ops = set(), model.get_ordered_ops()
+    for n in ops:
         if n.get_type_name() == 'GridSample': _ancestors(n.input_value(0).get_node(), before)
-    return [n.get_friendly_name() for n in model.get_ordered_ops()
-            if n.get_friendly_name() not in before and n.get_type_name() not in ('Constant', 'Parameter', 'Result')]
+    after = [n for n in ops if n.get_friendly_name() not in before and n.get_type_name() not in ('Constant', 'Parameter', 'Result')]
+    convolutions = [n for n in ops if n.get_friendly_name() in before and n.get_type_name() in ('Convolution', 'GroupConvolution')]
+    return [n.get_friendly_name() for n in convolutions[:first] + after]
 
 # %% ../../nbs/export/04_int8.ipynb #e7ecfadb
 def quantize(model,        # `openvino.Model`, in float32
              samples:list, # with `img`, (3, H, W) uint8 RGB; about 300 are enough
+             first:int=1,  # so many convolutions at the beginning stay in floats
             ):             # `openvino.Model`
     "A model whose backbone and neck compute in int8"
     nncf = import_extra('nncf')
     nncf.set_log_level('ERROR')
     images = nncf.Dataset(samples, lambda s: np.ascontiguousarray(s.img[None]))
-    ignored = nncf.IgnoredScope(names=_after_pyramid(model), validate=False)
-    return nncf.quantize(model, images, subset_size=len(samples), preset=nncf.QuantizationPreset.MIXED, ignored_scope=ignored)
+    ignored = nncf.IgnoredScope(names=_in_floats(model, first), validate=False)
+    return nncf.quantize(model.clone(), images, subset_size=len(samples), preset=nncf.QuantizationPreset.MIXED, ignored_scope=ignored,
+                         advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True))

@@ -134,14 +134,17 @@ def compare(net,          # `TwoStageDetector` in evaluation mode
     return out
 
 # %% ../../nbs/export/03_verify.ipynb #528fcc03
+_enough = 200 # lanes: one of them is 0.005
+
 @patch
 def why_refused(self:Comparison,
                 exact:bool, # float32, where lanes may not move; otherwise the metric counts
                )->str:      # '' where the file is good
     "What is wrong with a file"
-    limit = .5 if exact else .005
     if not self.lanes: return 'the network found no lanes in the images, so nothing could be compared: give images with lanes'
-    if exact: return '' if self.moved <= limit else f'its lanes differ from those of torch, most on {self.worst}: {self}'
-    lost = 1 - self.agreement if self.loss is None else self.loss
-    allowed = limit if self.loss is not None else .02       # without labels both ways of being wrong count
+    if exact: return '' if self.moved <= .5 else f'its lanes differ from those of torch, most on {self.worst}: {self}'
+    if self.lanes < _enough:
+        return (f'{self.lanes} lanes in {self.images} images are too few to notice that F1 falls by 0.005: '
+                f'give images with {_enough} lanes or more')
+    lost, allowed = (1 - self.agreement, .02) if self.loss is None else (self.loss, .005)
     return '' if lost <= allowed else f'F1 falls by {lost:.4f}, and {allowed} is allowed: {self}'
