@@ -66,7 +66,9 @@ def _source_option(p):
 def _report(results, show):
     "What was done, and what could not be read"
     if results.images or results.failed: show(str(results))
-    for note, names in [*results.notes.items()][:10]: say(f'note: {note}: {names[0]}' + (f' and {len(names) - 1:,} more' if len(names) > 1 else ''))
+    for note, names in [*results.notes.items()][:10]:
+        more = f' and {len(names) - 1:,} more' if len(names) > 1 else ''
+        say(f'note: {note}: {names[0]}{more}')
     for name, why in results.failed[:10]: say(f'left out: {why if name in why else f"{name}: {why}"}')
     if len(results.failed) > 10: say(f'left out: {len(results.failed) - 10} more')
 

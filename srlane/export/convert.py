@@ -14,6 +14,7 @@ from fastcore.basics import patch
 from .. import __version__
 from ..basics import OneLineError, check_number, did_you_mean, user_path
 from ..models.detector import TwoStageDetector
+from ..metrics.score import assert_writable
 from ..predict.exported import ExportedNetwork, ExportInfo, is_exported
 from ..predict.network import load_network
 from .files import moved_into_place, save_openvino, to_openvino, writers
@@ -50,7 +51,7 @@ class ExportReport:
                 f'{"lanes" if i.kind == "lanes" else "all proposals"} come out ({self.seconds:.0f} s)\n{self.comparison}')
     __repr__ = __str__
 
-# %% ../../nbs/export/05_convert.ipynb #4732d608
+# %% ../../nbs/export/05_convert.ipynb #02d833b3
 def _checked(to, batch, half, int8):
     "Refuse what cannot be combined"
     if to not in writers: raise OneLineError(f'to={to!r}: there are {", ".join(writers)}{did_you_mean(to, writers)}')
@@ -58,6 +59,8 @@ def _checked(to, batch, half, int8):
     if int8 is not None and half: raise OneLineError('half and int8 are two precisions: choose one')
     return None if batch in (None, 'dynamic') else check_number('batch', batch, 1, 4096, whole=True)
 
+
+# %% ../../nbs/export/05_convert.ipynb #4732d608
 def _attempts(to, program, info, ranges): # functions of a path
     "Ways to write the file, fastest first: in int8, ever more convolutions stay in floats"
     if not ranges: return [partial(writers[to][1], program, info)]
@@ -83,6 +86,7 @@ def export(weights,           # checkpoint, folder of a run (its best model), or
     suffix = '_int8' if int8 is not None else '_half' if half else ''
     out = user_path(out) if out is not None else folder/f'{Path(name).stem}{suffix}{ending}'
     if out.suffix != ending: raise OneLineError(f'{out}: a file for {to} ends in {ending}')
+    assert_writable(out)
     ranges = None if int8 is None else image_samples(int8, r.geometry)
     exact = info.precision == 'float32'
     samples = image_samples(images, r.geometry) if images is not None else ranges or synthetic_samples(r.geometry, 24 if exact else 120)

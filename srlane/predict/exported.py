@@ -6,7 +6,7 @@
 __all__ = ['ExportInfo', 'import_extra', 'is_exported', 'ExportedNetwork']
 
 # %% ../../nbs/predict/03_exported.ipynb #0ce9d988
-import importlib, io, json, re, zipfile
+import importlib, io, json, re, sys, zipfile
 from dataclasses import asdict, dataclass, fields
 import numpy as np, torch
 from fastcore.basics import patch
@@ -66,6 +66,7 @@ def from_json(cls:ExportInfo,
 def import_extra(name:str, # of a package
                 ):         # the module
     "A package that only exported files need, or how to get it"
+    if name in ('openvino', 'nncf'): sys.modules.setdefault('openvino_telemetry', None)     # they would report each use to their makers
     try: return importlib.import_module(name)
     except ImportError as e:
         if (e.name or name).partition('.')[0] != name.partition('.')[0]: raise
