@@ -226,6 +226,7 @@ def check_browser(tally:Tally):
     tally.attempt('browser: a run in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
 
 def main():
+    notebooks.hear_ctrl_c()
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
     args, tally, start = p.parse_args(), Tally(), time.time()

@@ -4,7 +4,7 @@
     python tools/notebooks.py test [NAME ...]    nbdev_test, each in a process of its own
     python tools/notebooks.py lint [NAME ...]    what nbdev, git and a reader would stumble over
 """
-import ast, base64, builtins, io, json, os, re, subprocess, sys, time
+import ast, base64, builtins, io, json, os, re, signal, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -131,7 +131,12 @@ def lint(path:Path  # a notebook
         if found := machine_path(c.get('outputs', [])): say(i, f'its saved output names a folder of one machine: {found[:60]}')
     return out + house.reading_problems(path)
 
+def hear_ctrl_c():
+    "A shell starts what it puts into the background deaf to Ctrl-C, and notebooks test that"
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def main(argv:list):
+    hear_ctrl_c()
     cmd, *names = argv or ['']
     paths = notebooks(names)
     if cmd == 'run':
