@@ -36,6 +36,17 @@ class Lane:
         score = '' if self.score is None else f', score {self.score:.2f}'
         return f'Lane(from ({x0:.3f}, {y0:.3f}) up to ({x1:.3f}, {y1:.3f}), {len(self)} points{score})'
 
+# %% ../../nbs/lane/02_lane.ipynb #44e63ee2
+@patch(cls_method=True)
+def from_sorted(cls:Lane,
+                points,     # (n, 2) float64 x, y in 0..1 of the original image, finite, n ≥ 2, from top to bottom; not copied
+                score=None, # probability of being a lane, where it was predicted
+               )->Lane:
+    "A lane from points that are known to be fine"
+    lane = cls.__new__(cls)
+    lane.points, lane.score = points, score
+    return lane
+
 # %% ../../nbs/lane/02_lane.ipynb #cfd8ff19
 @patch
 def __call__(self:Lane,

@@ -73,7 +73,7 @@ def decode_rows(rows, # (n, 4 + P) float32 as predicted, in fractions of the net
         (w, h), (left, top, right, bottom) = g.ori_size, g.crop
         if g not in ys: ys[g] = (g.prior_ys.astype(np.float64)*(bottom - top) + top)/h
         xs = row[on] if (left, right) == (0, w) else (row[on]*(right - left) + left)/w
-        lanes.append(Lane(np.stack([xs, ys[g][on]], 1)[::-1], score) if len(xs) > 1 else None)
+        lanes.append(Lane.from_sorted(np.stack([xs[::-1], ys[g][on][::-1]], 1), score) if len(xs) > 1 else None)
     return lanes
 
 def decode_row(row, # (4 + P,) float32 as predicted, in fractions of the network's image

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..lane import ROW
 
 # %% auto #0
-__all__ = ['lane_nms', 'lane_scores', 'select_lanes']
+__all__ = ['lane_nms', 'lane_scores', 'select_rows', 'select_lanes']
 
 # %% ../../nbs/models/04_nms.ipynb #93615132
 def covered_rows(start,  # (...) float32, first row, not rounded
@@ -33,12 +33,16 @@ def close_lanes(xs,     # (P, ...) float32 xs in pixels, rows first
     return gaps.cumsum(0)[-1] < np.float32(threshold)*(hi - lo + 1)     # without a common row 0 is not below 0
 
 # %% ../../nbs/models/04_nms.ipynb #b1c536e2
-def _walk(rows, scores, threshold, top_k, alive):
+def _surest_first(scores, alive): # (B, N) float32; (B, N) bool, candidates
+    "(B, K) places of the candidates by falling score, K the most that an image has, then others; (B, K) which are candidates"
+    alive = alive & np.isfinite(scores)
+    order = np.argsort(np.where(alive, -scores, np.inf), axis=1, kind='stable')[:, :alive.sum(1).max(initial=0)]
+    return order, np.take_along_axis(alive, order, 1)
+
+def _walk(rows, order, alive, threshold, top_k): # (B, K, 4+P) rows in the order of (B, K) places; (B, K) which are candidates
     "`lane_nms` of a batch of NumPy arrays"
     images, keep = np.arange(len(rows)), np.full((len(rows), top_k), -1)
-    alive = alive & np.isfinite(scores) & np.isfinite(rows).all(-1)
-    order = np.argsort(np.where(alive, -scores, np.inf), axis=1, kind='stable')[:, :alive.sum(1).max(initial=0)]
-    rows, alive = rows[images[:, None], order], alive[images[:, None], order]
+    alive = alive & np.isfinite(rows).all(-1)
     rows = np.where(alive[..., None], rows, np.float32(0))
     xs = np.ascontiguousarray(rows[..., ROW.xs].transpose(2, 0, 1))
     covered = covered_rows(rows[..., ROW.start], rows[..., ROW.length], rows.shape[-1] - ROW.head - 1)
@@ -61,7 +65,8 @@ def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for t
     if valid is None: valid = torch.ones_like(scores, dtype=torch.bool)
     if rows.dim() == 2: return lane_nms(rows[None], scores[None], threshold, top_k, valid[None])[0]
     rows, scores, alive = (o.detach().cpu().numpy() for o in (rows.float(), scores.float(), valid))
-    with np.errstate(over='ignore'): keep = _walk(rows, scores, threshold, top_k, alive)
+    order, alive = _surest_first(scores, alive)
+    with np.errstate(over='ignore'): keep = _walk(np.take_along_axis(rows, order[..., None], 1), order, alive, threshold, top_k)
     return torch.from_numpy(keep).to(valid.device)
 
 # %% ../../nbs/models/04_nms.ipynb #3989e65f
@@ -69,6 +74,23 @@ def lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
                )->Tensor:      # (n,)
     "Probabilities of being a lane; of a few rows without waking other threads"
     return torch.cat([o.softmax(-1) for o in logits.split(1 if len(logits) <= 64 else len(logits))])[:, 1]
+
+def select_rows(rows, # (B, N, 4+P) float32 of the network: logits, start and length / strips, xs / width
+                width, conf_threshold, nms_thres, max_lanes, # as `select_lanes` takes them
+               )->tuple: # (B, max_lanes) kept proposals, then -1; (B, N) bool, broken rows; (B, N) scores, NaN where far below the threshold
+    "`select_lanes` of NumPy arrays"
+    broken, strips = ~np.isfinite(rows).all(-1), rows.shape[-1] - ROW.head - 1
+    with np.errstate(over='ignore', invalid='ignore'):
+        likely = 1/(1 + np.exp(rows[..., 0] - rows[..., 1])) >= conf_threshold - 1e-3
+        scores = np.full(likely.shape, np.nan, np.float32)
+        scores[likely] = lane_scores(torch.from_numpy(rows[likely, ROW.logits])).numpy()
+        order, alive = _surest_first(scores, scores >= np.float32(conf_threshold))
+        rows = np.take_along_axis(rows, order[..., None], 1)
+        rows[..., ROW.xs] *= np.float32(width)
+        rows[..., ROW.extent] *= np.float32(strips)
+        rows[..., ROW.length] = rows[..., ROW.start] + rows[..., ROW.length] - 1
+        keep = _walk(rows, order, alive, nms_thres, max_lanes)
+    return keep, broken, scores
 
 @torch.no_grad()
 def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: logits, start and length / strips, xs / width
@@ -79,12 +101,5 @@ def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: lo
                 )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, then -1; (B, N) bool, broken rows
     "Which proposals become lanes"
     rows = pred.detach().float().cpu().numpy()          # one journey
-    broken, strips = ~np.isfinite(rows).all(-1), rows.shape[-1] - ROW.head - 1
-    with np.errstate(over='ignore', invalid='ignore'):
-        likely = 1/(1 + np.exp(rows[..., 0] - rows[..., 1])) >= conf_threshold - 1e-3
-        scores = np.full(likely.shape, np.nan, np.float32)
-        scores[likely] = lane_scores(torch.from_numpy(rows[likely, ROW.logits])).numpy()
-        start, length = rows[..., ROW.start, None]*np.float32(strips), rows[..., ROW.length, None]*np.float32(strips)
-        pixels = np.concatenate([rows[..., ROW.logits], start, start + length - 1, rows[..., ROW.xs]*np.float32(width)], -1)
-        keep = _walk(pixels, scores, nms_thres, max_lanes, scores >= np.float32(conf_threshold))
+    keep, broken, _ = select_rows(rows, width, conf_threshold, nms_thres, max_lanes)
     return torch.from_numpy(keep).to(pred.device), torch.from_numpy(broken).to(pred.device)

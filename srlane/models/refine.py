@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from ..lane import ROW, ImageGeometry, decode_rows
 from .losses import to_pixel_rows, stage_losses
 from .assignment import assign
-from .nms import lane_scores, select_lanes
+from .nms import select_rows
 from .resnet import check_counts
 from .sketch import full_precision, at_least_float32
 
@@ -250,13 +250,12 @@ def get_lanes(self:CascadeRefineHead,
     chosen = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
     chosen = {k:getattr(self, k) if v is None else v for k,v in chosen.items()}
     _check_thresholds(**chosen)
-    rows = output.float().cpu()     # one journey: 12 KB an image
-    keep, broken = (o.numpy() for o in select_lanes(rows, self.geometry.img_w, **chosen))
+    rows = output.float().cpu().numpy()     # one journey: 12 KB an image
+    keep, broken, scores = select_rows(rows, self.geometry.img_w, **chosen)
     self._count_broken(int(broken.sum()))
     image, place = (keep >= 0).nonzero()        # of the winners, each image's likeliest first
-    rows, geometries = rows.numpy()[image, keep[image, place]], [self._geometry_of(m) for m in (meta or [{}]*len(keep))]
-    scores = lane_scores(torch.from_numpy(rows[:,ROW.logits])).tolist()
-    found = decode_rows(rows, [geometries[i] for i in image], scores)
+    proposal, geometries = keep[image, place], [self._geometry_of(m) for m in (meta or [{}]*len(keep))]
+    found = decode_rows(rows[image, proposal], [geometries[i] for i in image], scores[image, proposal].tolist())
     lanes = [[] for _ in keep]
     for i,lane in zip(image, found):
         if lane is not None: lanes[i].append(lane)
