@@ -9,7 +9,7 @@ from torch import Tensor
 from ..lane import ROW
 
 # %% auto #0
-__all__ = ['lane_nms', 'lane_scores', 'select_rows', 'select_lanes']
+__all__ = ['lane_nms', 'select_rows', 'select_lanes']
 
 # %% ../../nbs/models/04_nms.ipynb #93615132
 def covered_rows(start,  # (...) float32, first row, not rounded
@@ -70,20 +70,20 @@ def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for t
     return torch.from_numpy(keep).to(valid.device)
 
 # %% ../../nbs/models/04_nms.ipynb #3989e65f
-def lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
+def _lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
                )->Tensor:      # (n,)
     "Probabilities of being a lane; of a few rows without waking other threads"
     return torch.cat([o.softmax(-1) for o in logits.split(1 if len(logits) <= 64 else len(logits))])[:, 1]
 
 def select_rows(rows, # (B, N, 4+P) float32 of the network: logits, start and length / strips, xs / width
                 width, conf_threshold, nms_thres, max_lanes, # as `select_lanes` takes them
-               )->tuple: # (B, max_lanes) kept proposals, then -1; (B, N) bool, broken rows; (B, N) scores, NaN where far below the threshold
+               )->tuple: # (B, max_lanes) kept proposals, then -1; (B, N) broken rows; (B, N) scores, NaN far below the threshold
     "`select_lanes` of NumPy arrays"
     broken, strips = ~np.isfinite(rows).all(-1), rows.shape[-1] - ROW.head - 1
     with np.errstate(over='ignore', invalid='ignore'):
         likely = 1/(1 + np.exp(rows[..., 0] - rows[..., 1])) >= conf_threshold - 1e-3
         scores = np.full(likely.shape, np.nan, np.float32)
-        scores[likely] = lane_scores(torch.from_numpy(rows[likely, ROW.logits])).numpy()
+        scores[likely] = _lane_scores(torch.from_numpy(rows[likely, ROW.logits])).numpy()
         order, alive = _surest_first(scores, scores >= np.float32(conf_threshold))
         rows = np.take_along_axis(rows, order[..., None], 1)
         rows[..., ROW.xs] *= np.float32(width)
