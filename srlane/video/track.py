@@ -154,11 +154,11 @@ def step(self:Tracker,
     for t in self.tracks: t.shown = t.shown or t.hits >= self.min_hits
     self._forget()
     self.fresh = False
-    return self._shown()
+    return self._on_show()
 
 # %% ../../nbs/video/03_track.ipynb #ec90ccf6
 @patch
-def _shown(self:Tracker)->Tracked:
+def _on_show(self:Tracker)->Tracked:
     "The lanes of the tracks that are shown"
     lanes = [(t, c) for t in self.tracks if t.shown and (c := _curve(t)) is not None]
     for t, _ in lanes:
