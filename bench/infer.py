@@ -6,7 +6,7 @@ The networks take turns on synthetic roads, and a ratio is the median over the r
 all alike: above 1 the other one is faster. The ratio of CPU seconds is steadier still. Weights are random, which changes no time;
 decoding gets rows with as many different lanes as an image may have, each proposed three times. Reading and preparing a 1640×590 JPEG takes turns with
 decoding it by OpenCV alone: that ratio is ours / OpenCV's. The last line is one JSON object."""
-import argparse, contextlib, json, os, tempfile, time
+import argparse, contextlib, json, os, tempfile
 from statistics import median
 import cv2, numpy as np, torch
 from srlane.benchmark.runtimes import Workshop, open_runtime, runtimes
@@ -21,6 +21,7 @@ from srlane.predict.crop import image_geometry
 from srlane.predict.predictor import prepare
 from srlane.predict.sources import open_source
 from srlane.synth import make_scene
+from step import timed
 
 def synthetic_images(geometry, n, device):
     "`n` roads as the network reads them"
@@ -36,14 +37,6 @@ def lane_rows(n, proposals, geometry, max_lanes, device):
     rows[:, :k, ROW.lane], rows[..., ROW.length] = torch.linspace(3, 2, k), .9
     rows[:, :k, ROW.xs] = (torch.arange(k) % max_lanes + .5)[:, None]/max_lanes
     return rows.to(device)
-
-def timed(job, device):
-    "Seconds of one call by the clock, and seconds that the CPU worked for it"
-    if device == 'cuda': torch.cuda.synchronize()
-    clock, cpu = time.perf_counter(), time.process_time()
-    job()
-    if device == 'cuda': torch.cuda.synchronize()
-    return time.perf_counter() - clock, time.process_time() - cpu
 
 def exported_networks(names, net, images, folder):
     "Title → what computes the rows; a line for each that is missing"

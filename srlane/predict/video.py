@@ -96,14 +96,12 @@ def _backend(): # of OpenCV, that opens files and addresses
     return cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
 
 class CapturedSource(Source):
-    "Frames that OpenCV captures"
+    "Frames that OpenCV captures: a subclass opens the capture in `_capture`, or raises a `DataError`"
     path, _nothing = None, 'no frames there'
     def __init__(self, name):
         super().__init__()
         self.name, self._lock, self._captures = name, threading.Lock(), []
         self._first = self._start()
-
-    def _capture(self): raise NotImplementedError('a subclass opens an OpenCV capture here, or raises a DataError')
 
     def _start(self)->tuple: # OpenCV's capture; its first frame, BGR; seconds that reading it took
         capture, start = self._capture(), time.perf_counter()
