@@ -72,8 +72,8 @@ def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for t
 # %% ../../nbs/models/04_nms.ipynb #3989e65f
 def _lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
                )->Tensor:      # (n,)
-    "Probabilities of being a lane; of a few rows without waking other threads"
-    return torch.cat([o.softmax(-1) for o in logits.split(1 if len(logits) <= 64 else len(logits))])[:, 1]
+    "Probabilities of being a lane"
+    return logits.softmax(-1)[:, 1]
 
 def select_rows(rows, # (B, N, 4+P) float32 of the network: logits, start and length / strips, xs / width
                 width, conf_threshold, nms_thres, max_lanes, # as `select_lanes` takes them
