@@ -68,13 +68,15 @@ class Network:
         return f'Network({self.name}: {g.img_w}×{g.img_h} from {g.ori_img_w}×{g.ori_img_h} px cropped to {g.crop}, on {self.device})'
 
 # %% ../../nbs/predict/04_network.ipynb #9dbfadff
-def load_network(weights,     # a run's folder, a checkpoint, bare weights, an exported file, or a `TwoStageDetector` (it is copied)
+def load_network(weights=None, # a run's folder, a checkpoint, bare weights, an exported file, a `TwoStageDetector` (it is copied), or packaged ones
+                              # by name; None: `small`, which come with the package
                  config=None, # a preset, a .yaml or a published .py file; None: the configuration in the checkpoint, or beside it
                  device=None, # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=True,  # the faster form of `models.fuse`: the last digits change
                  half:bool=False, # half precision; on a GPU only
                 ): # `Network`, or `ExportedNetwork`
     "A network ready to find lanes"
+    if weights is None: weights = 'small'
     if isinstance(weights, TwoStageDetector): return Network(copy.deepcopy(weights), 'network', device, fuse, half)
     if is_exported(weights):
         if config is not None: raise ValueError(f'{weights}: an exported file brings its own configuration: leave config={config} out')
