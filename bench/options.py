@@ -1,0 +1,168 @@
+"""Whether an option makes a network better: small networks, trained with and without it on synthetic roads of several cameras, seed by seed.
+
+    python bench/options.py [--options iou_slope=exact "iou_slope=exact assign_cost=laneiou"] [--geometries culane tusimple wide16x9]
+                            [--seeds 5] [--iterations 300] [--root data/option-roads] [--out bench/options.json] [--table] [--quick]
+
+Each option is a set of settings over the demo's, and is compared with the demo as it is (`published`) of the same seed: same weights at
+the start, same images in the same order. `tuned` is F1 with the confidence and NMS distance that did best on the validation roads, which is
+what `srlane tune` chooses. Every run is added to the file as it ends, and what is there is not run again; --table only prints it. The last
+line printed is one JSON object.
+"""
+import argparse, contextlib, json, sys, tempfile, time
+from dataclasses import dataclass, replace
+from pathlib import Path
+import numpy as np
+from srlane.basics import write_whole
+
+@dataclass(frozen=True)
+class Camera:
+    "A camera, its crop and the network's image"
+    size:tuple          # (w, h) of its frames, pixels
+    cut_height:int      # rows cropped from their top
+    img_size:tuple      # (w, h) of the network's image, pixels
+    num_points:int      # rows of a lane
+    max_lanes:int = 4
+    highway:bool = False # TuSimple's kind of road
+    stand:bool = False   # half of the training frames come from a car that waits, each four times
+
+    def settings(self):
+        (w, h), (W, H) = self.size, self.img_size
+        return dict(ori_img_w=w, ori_img_h=h, cut_height=self.cut_height, img_w=W, img_h=H, num_points=self.num_points,
+                    max_lanes=self.max_lanes, roi_head=dict(sample_points=self.num_points))
+
+culane = Camera((1640, 590), 270, (320, 128), 18)
+cameras = dict(culane=culane, tusimple=Camera((1280, 720), 160, (320, 128), 18, 5, highway=True),
+               wide16x9=Camera((1280, 720), 0, (320, 192), 24),
+               culane_standing=replace(culane, stand=True))          # for frame_filter
+roads = dict(train=640, val=96, test=200)
+
+# --- Roads
+
+def make_scene(camera, split, i):
+    "Scene `i` of a split"
+    from srlane.synth import day_categories
+    from srlane.synth.sample import HIGHWAY, STREET, sample_scene
+    if camera.stand and split == 'train' and i % 8 >= 4: i -= i % 4      # the last four of eight are one
+    rng, ranges = np.random.default_rng(([*roads].index(split), i)), HIGHWAY if camera.highway else STREET
+    return sample_scene(rng, day_categories[i % len(day_categories)], camera.size, ranges, 0.)
+
+def make_roads(root, camera, counts):
+    "A tree in CULane's layout, unless it is there"
+    import cv2
+    from srlane.data.culane import culane_text
+    from srlane.synth.render import render
+    made = json.dumps(dict(camera=camera.__dict__, counts=counts))
+    if (done := root/'made.json').exists() and done.read_text() == made: return root
+    for split, n in counts.items():
+        names = [f'/{split}/{i:05d}.jpg' for i in range(n)]
+        for i, name in enumerate(names):
+            scene, file = make_scene(camera, split, i), root/name[1:]
+            write_whole(file.with_suffix('.lines.txt'), culane_text(scene.lanes))
+            write_whole(file, cv2.imencode('.jpg', render(scene)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, scene.light.quality])[1].tobytes())
+        write_whole(root/f'list/{split}.txt', ''.join(f'{o}\n' for o in names))
+    write_whole(done, made)
+    return root
+
+# --- One run
+
+def f1(seen, predictions, ious=(.5, .75)):
+    "F1 of lanes at each IoU, as CULane's metric counts; `seen` is an `Interpretation` of the split"
+    from srlane.data.evaluation import rounded_lanes
+    from srlane.metrics import culane_score
+    found = rounded_lanes(seen.dataset, dict(zip(seen.index, predictions)))
+    score = culane_score(list(found.values()), seen.labels, size=seen.sizes[0], ious=ious)
+    return [round(score.results[t]['total']['f1'] or 0., 4) for t in ious]
+
+def tuned_f1(runner, val, test):
+    "F1 on the test roads with the thresholds that are best on the validation roads"
+    conf, distance, _ = val.sweep().best
+    lanes = test.network.get_lanes(test.outputs, [dict(size=s) for s in test.sizes], conf, distance)
+    return dict(zip(('f1', 'f1_75'), f1(test, lanes)), conf_threshold=round(conf, 3), nms_thres=round(distance, 2))
+
+def train_once(camera, root, settings, seed, iterations, work_dirs):
+    "Train a small network and test it; what came of it"
+    from srlane.config import load_config
+    from srlane.look.interpretation import Interpretation
+    from srlane.runner import Runner
+    quiet = dict(eval_ep=10**6, sanity_batches=0, save_interval=0, workers=0, log_interval=100)
+    cfg = load_config('demo', dict(seed=seed, total_iter=iterations, data_root=str(root), work_dirs=str(work_dirs), **quiet, **camera.settings()),
+                      f'scheduler.warm_up_iters={max(1, iterations//10)}', *settings)
+    start = time.process_time()
+    runner = Runner(cfg)
+    runner.train(view='none')
+    val, test = (Interpretation.from_runner(runner, split, progress=False) for split in ('val', 'test'))
+    row = dict(zip(('f1', 'f1_75'), f1(test, test.predictions)), tuned=tuned_f1(runner, val, test), cpu_s=round(time.process_time() - start))
+    runner.close()
+    return row
+
+def key(run): return run['geometry'], run['option'], run['seed'], run['iterations']
+
+def measure(args, counts):
+    "Run what the file does not hold yet, seed by seed, so that an interrupted comparison is a fair one"
+    runs = json.loads(args.out.read_text())['runs'] if args.out.exists() else []
+    todo = [(s, g, o) for s in range(args.seeds) for g in args.geometries for o in ('published', *args.options)]
+    for seed, geometry, option in todo:
+        if (geometry, option, seed, args.iterations) in map(key, runs): continue
+        root = make_roads(args.root/geometry, cameras[geometry], counts)
+        with tempfile.TemporaryDirectory() as tmp, open(Path(tmp)/'log', 'w') as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            row = train_once(cameras[geometry], root, [] if option == 'published' else option.split(), seed, args.iterations, Path(tmp)/'runs')
+        runs.append(dict(geometry=geometry, option=option, seed=seed, iterations=args.iterations) | row)
+        write_whole(args.out, json.dumps(dict(roads=counts, runs=runs), indent=1) + '\n')
+        print(f"{geometry} {option}, seed {seed}: F1 {row['f1']:.4f}, at 0.75 {row['f1_75']:.4f} ({row['cpu_s']} CPU seconds)", flush=True)
+    return runs
+
+# --- The table
+
+def mean_error(x):
+    "Mean, and its standard error (None of a single value)"
+    return float(np.mean(x)), float(np.std(x, ddof=1)/len(x)**.5) if len(x) > 1 else None
+
+def summary(runs):
+    "A row for each geometry, schedule and option, over the seeds that the option and `published` share"
+    value = dict(f1=lambda r: r['f1'], f1_75=lambda r: r['f1_75'], tuned=lambda r: r['tuned']['f1'])
+    by, rows = {key(r): r for r in runs}, []
+    for geometry, option, iterations in dict.fromkeys((r['geometry'], r['option'], r['iterations']) for r in runs):
+        seeds = [s for g, o, s, n in by if (g, o, n) == (geometry, option, iterations) and (g, 'published', s, n) in by]
+        if not seeds: continue
+        ours, base = ([by[geometry, o, s, iterations] for s in seeds] for o in (option, 'published'))
+        row = dict(geometry=geometry, option=option, iterations=iterations, seeds=len(seeds))
+        for k, f in value.items():
+            row[k] = mean_error([f(r) for r in ours])
+            if option != 'published': row[f'{k}_gain'] = mean_error([f(a) - f(b) for a, b in zip(ours, base)])
+        rows.append(row)
+    return sorted(rows, key=lambda r: (r['iterations'], r['geometry']))
+
+def table(rows):
+    "The summary as Markdown; F1 in percent, mean ± standard error over the seeds, gains paired by seed"
+    def say(v, sign=''):
+        if v is None: return ''
+        return f'{100*v[0]:{sign}.1f}' + ('' if v[1] is None else f' ± {100*v[1]:.1f}')
+    head = 'geometry | option | steps | seeds | F1@0.5 | gain | F1@0.75 | gain | tuned F1@0.5 | gain'.split(' | ')
+    lines = [head, ['---']*len(head)]
+    for r in rows:
+        scores = [s for k in ('f1', 'f1_75', 'tuned') for s in (say(r[k]), say(r.get(f'{k}_gain'), '+'))]
+        lines.append([r['geometry'], r['option'], str(r['iterations']), str(r['seeds']), *scores])
+    return '\n'.join('| ' + ' | '.join(o) + ' |' for o in lines)
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--options', nargs='*', default=['iou_slope=exact'], metavar='"KEY=VALUE …"', help='settings to compare with the published ones')
+    p.add_argument('--geometries', nargs='+', choices=[*cameras], default=['culane', 'tusimple', 'wide16x9'])
+    p.add_argument('--seeds', type=int, default=5, help='seeds 0 to N-1 (default: 5)')
+    p.add_argument('--iterations', type=int, default=300, help='steps of a run, 16 images each (default: 300)')
+    p.add_argument('--root', type=Path, default=Path('data/option-roads'), help='where the roads are, or will be')
+    p.add_argument('--out', type=Path, default=Path(__file__).with_name('options.json'))
+    p.add_argument('--table', action='store_true', help='print what the file holds')
+    p.add_argument('--quick', action='store_true', help='two steps on a few roads in a folder that goes away, only to see that it runs')
+    args, counts = p.parse_args(), roads
+    if any('=' not in s for o in args.options for s in o.split()): p.error('--options: give settings as KEY=VALUE')
+    with tempfile.TemporaryDirectory() as tmp:
+        if args.quick:
+            args.geometries, args.seeds, args.iterations, args.root, args.out = ['tusimple'], 2, 2, Path(tmp)/'roads', Path(tmp)/'options.json'
+            counts = dict(train=16, val=2, test=2)
+        runs = json.loads(args.out.read_text())['runs'] if args.table else measure(args, counts)
+    rows = summary(runs)
+    print(table(rows))
+    print(json.dumps(dict(rows=rows)))
+
+if __name__ == '__main__': main()
