@@ -1,7 +1,8 @@
 """Whether an option makes a network better: small networks, trained with and without it on synthetic roads of several cameras, seed by seed.
 
     python bench/options.py [--options iou_slope=exact "iou_slope=exact assign_cost=laneiou"] [--geometries culane tusimple wide16x9]
-                            [--seeds 5] [--iterations 300] [--root data/option-roads] [--out bench/options.json] [--table] [--quick]
+                            [--seeds 5] [--iterations 300] [--batch 8] [--root data/option-roads]
+                            [--out bench/options.json] [--table] [--quick]
 
 Each option is a set of settings over the demo's, and is compared with the demo as it is (`published`) of the same seed: same weights at
 the start, same images in the same order. `tuned` is F1 with the confidence and NMS distance that did best on the validation roads, which is
@@ -79,36 +80,41 @@ def tuned_f1(runner, val, test):
     lanes = test.network.get_lanes(test.outputs, [dict(size=s) for s in test.sizes], conf, distance)
     return dict(zip(('f1', 'f1_75'), f1(test, lanes)), conf_threshold=round(conf, 3), nms_thres=round(distance, 2))
 
-def train_once(camera, root, settings, seed, iterations, work_dirs):
+def train_once(camera, root, settings, seed, iterations, batch, work_dirs):
     "Train a small network and test it; what came of it"
     from srlane.config import load_config
     from srlane.look.interpretation import Interpretation
     from srlane.runner import Runner
-    quiet = dict(eval_ep=10**6, sanity_batches=0, save_interval=0, workers=0, log_interval=100)
-    cfg = load_config('demo', dict(seed=seed, total_iter=iterations, data_root=str(root), work_dirs=str(work_dirs), **quiet, **camera.settings()),
+    quiet = dict(data_root=str(root), work_dirs=str(work_dirs), eval_ep=10**6, sanity_batches=0, save_interval=0, workers=0, log_interval=100)
+    cfg = load_config('demo', dict(seed=seed, total_iter=iterations, batch_size=batch, **quiet, **camera.settings()),
                       f'scheduler.warm_up_iters={max(1, iterations//10)}', *settings)
     start = time.process_time()
     runner = Runner(cfg)
     runner.train(view='none')
+    if runner.state.step < iterations: raise KeyboardInterrupt(runner.stop_reason)      # a run that was interrupted says nothing
     val, test = (Interpretation.from_runner(runner, split, progress=False) for split in ('val', 'test'))
     row = dict(zip(('f1', 'f1_75'), f1(test, test.predictions)), tuned=tuned_f1(runner, val, test), cpu_s=round(time.process_time() - start))
     runner.close()
     return row
 
-def key(run): return run['geometry'], run['option'], run['seed'], run['iterations']
+def key(run): return tuple(run[k] for k in ('geometry', 'option', 'seed', 'iterations', 'batch'))
 
 def measure(args, counts):
     "Run what the file does not hold yet, seed by seed, so that an interrupted comparison is a fair one"
-    runs = json.loads(args.out.read_text())['runs'] if args.out.exists() else []
+    found = json.loads(args.out.read_text()) if args.out.exists() else dict(roads=counts, runs=[])
+    if found['roads'] != counts: sys.exit(f"{args.out} has runs on {found['roads']} roads, not {counts}: move it away or name another --out")
+    runs = found['runs']
     todo = [(s, g, o) for s in range(args.seeds) for g in args.geometries for o in ('published', *args.options)]
     for seed, geometry, option in todo:
-        if (geometry, option, seed, args.iterations) in map(key, runs): continue
+        run = dict(geometry=geometry, option=option, seed=seed, iterations=args.iterations, batch=args.batch)
+        if key(run) in map(key, runs): continue
         root = make_roads(args.root/geometry, cameras[geometry], counts)
         with tempfile.TemporaryDirectory() as tmp, open(Path(tmp)/'log', 'w') as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            row = train_once(cameras[geometry], root, [] if option == 'published' else option.split(), seed, args.iterations, Path(tmp)/'runs')
-        runs.append(dict(geometry=geometry, option=option, seed=seed, iterations=args.iterations) | row)
+            settings = [] if option == 'published' else option.split()
+            run |= train_once(cameras[geometry], root, settings, seed, args.iterations, args.batch, Path(tmp)/'runs')
+        runs.append(run)
         write_whole(args.out, json.dumps(dict(roads=counts, runs=runs), indent=1) + '\n')
-        print(f"{geometry} {option}, seed {seed}: F1 {row['f1']:.4f}, at 0.75 {row['f1_75']:.4f} ({row['cpu_s']} CPU seconds)", flush=True)
+        print(f"{geometry} {option}, seed {seed}: F1 {run['f1']:.4f}, at 0.75 {run['f1_75']:.4f} ({run['cpu_s']} CPU seconds)", flush=True)
     return runs
 
 # --- The table
@@ -121,35 +127,47 @@ def summary(runs):
     "A row for each geometry, schedule and option, over the seeds that the option and `published` share"
     value = dict(f1=lambda r: r['f1'], f1_75=lambda r: r['f1_75'], tuned=lambda r: r['tuned']['f1'])
     by, rows = {key(r): r for r in runs}, []
-    for geometry, option, iterations in dict.fromkeys((r['geometry'], r['option'], r['iterations']) for r in runs):
-        seeds = [s for g, o, s, n in by if (g, o, n) == (geometry, option, iterations) and (g, 'published', s, n) in by]
-        if not seeds: continue
-        ours, base = ([by[geometry, o, s, iterations] for s in seeds] for o in (option, 'published'))
-        row = dict(geometry=geometry, option=option, iterations=iterations, seeds=len(seeds))
+    for geometry, option, *schedule in dict.fromkeys((g, o, n, b) for g, o, _, n, b in by):
+        both = [[by.get((geometry, o, s, *schedule)) for o in (option, 'published')] for s in sorted({k[2] for k in by})]
+        if not (both := [o for o in both if None not in o]): continue
+        ours, base = zip(*both)
+        row = dict(geometry=geometry, option=option, iterations=schedule[0], batch=schedule[1], seeds=len(both))
         for k, f in value.items():
             row[k] = mean_error([f(r) for r in ours])
             if option != 'published': row[f'{k}_gain'] = mean_error([f(a) - f(b) for a, b in zip(ours, base)])
         rows.append(row)
-    return sorted(rows, key=lambda r: (r['iterations'], r['geometry']))
+    return sorted(rows, key=lambda r: (r['batch'], r['iterations'], r['geometry']))
 
 def table(rows):
     "The summary as Markdown; F1 in percent, mean ± standard error over the seeds, gains paired by seed"
     def say(v, sign=''):
         if v is None: return ''
         return f'{100*v[0]:{sign}.1f}' + ('' if v[1] is None else f' ± {100*v[1]:.1f}')
-    head = 'geometry | option | steps | seeds | F1@0.5 | gain | F1@0.75 | gain | tuned F1@0.5 | gain'.split(' | ')
+    head = 'geometry | option | steps × batch | seeds | F1@0.5 | gain | F1@0.75 | gain | tuned F1@0.5 | gain'.split(' | ')
     lines = [head, ['---']*len(head)]
     for r in rows:
         scores = [s for k in ('f1', 'f1_75', 'tuned') for s in (say(r[k]), say(r.get(f'{k}_gain'), '+'))]
-        lines.append([r['geometry'], r['option'], str(r['iterations']), str(r['seeds']), *scores])
+        lines.append([r['geometry'], r['option'], f"{r['iterations']} × {r['batch']}", str(r['seeds']), *scores])
     return '\n'.join('| ' + ' | '.join(o) + ' |' for o in lines)
+
+def verdicts(rows):
+    "A sentence on each option (of several schedules, the longest): it helps where its gain is above two standard errors somewhere, and nowhere below minus two"
+    for option in dict.fromkeys(r['option'] for r in rows if r['option'] != 'published'):
+        gains = {r['geometry']: r['f1_gain'] for r in rows if r['option'] == option and r['seeds'] > 2}
+        sure = lambda sign: [g for g, (mean, error) in gains.items() if sign*mean > 2*error]
+        few = sorted({r['geometry'] for r in rows if r['option'] == option} - {*gains})
+        said = 'helps on ' + ', '.join(sure(1)) if sure(1) else '' if not gains else 'makes no difference that these runs can show'
+        if sure(-1): said = f"{said + ', but ' if sure(1) else ''}hurts on {', '.join(sure(-1))}"
+        unsaid = f"too few seeds to say on {', '.join(few)}" if few else ''
+        yield f"{option}: {'; '.join(filter(None, [said, unsaid]))}"
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--options', nargs='*', default=['iou_slope=exact'], metavar='"KEY=VALUE …"', help='settings to compare with the published ones')
     p.add_argument('--geometries', nargs='+', choices=[*cameras], default=['culane', 'tusimple', 'wide16x9'])
     p.add_argument('--seeds', type=int, default=5, help='seeds 0 to N-1 (default: 5)')
-    p.add_argument('--iterations', type=int, default=300, help='steps of a run, 16 images each (default: 300)')
+    p.add_argument('--iterations', type=int, default=300, help='steps of a run (default: 300)')
+    p.add_argument('--batch', type=int, default=8, help='images of a step (default: 8)')
     p.add_argument('--root', type=Path, default=Path('data/option-roads'), help='where the roads are, or will be')
     p.add_argument('--out', type=Path, default=Path(__file__).with_name('options.json'))
     p.add_argument('--table', action='store_true', help='print what the file holds')
@@ -162,7 +180,7 @@ def main():
             counts = dict(train=16, val=2, test=2)
         runs = json.loads(args.out.read_text())['runs'] if args.table else measure(args, counts)
     rows = summary(runs)
-    print(table(rows))
+    print(table(rows), *verdicts(rows), sep='\n')
     print(json.dumps(dict(rows=rows)))
 
 if __name__ == '__main__': main()

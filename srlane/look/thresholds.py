@@ -87,6 +87,16 @@ def plot(self:Sweep)->Picture:
     ax.legend(frameon=False, labelcolor=INK, fontsize=8, loc='center left', bbox_to_anchor=(1, .5))
     return figure_picture(fig, f'F1 over confidence, a curve for each of {len(self.distances)} NMS distances. {self!r}')
 
+# %% ../../nbs/look/07_thresholds.ipynb #f4acc633
+@patch
+def table(self:Sweep)->str:
+    "F1 in percent of every pair, as text"
+    c, d, _ = self.best
+    head = 'confidence' + ''.join(f'{f"NMS {m:g} px":>14}' for m in self.distances)
+    mark = lambda m, t: '*' if (self.confidences[t], self.distances[m]) == (c, d) else ' '
+    line = lambda t: f'{self.confidences[t]:10.2f}' + ''.join(f'{100*f[t]:13.2f}{mark(m, t)}' for m, f in enumerate(self.f1))
+    return '\n'.join([head, *map(line, range(len(self.confidences)))])
+
 # %% ../../nbs/look/07_thresholds.ipynb #5f7d0b22
 def sweep_thresholds(dataset,          # `LaneDataset`, as built for evaluation
                      index,            # of its images that have rows
