@@ -91,7 +91,7 @@ class Results:
         if labels and out is None: raise OneLineError(f'labels={labels!r}: say where, out=…')
         self.out, self.json, self.labels = None if out is None else user_path(out), json, labels
         if json: assert_writable(json)
-        if self.out and self.out.exists() and not self.out.is_dir(): raise OneLineError(f'{out}: is a file, not a folder; give another name')
+        if self.out and self.out.exists() and not self.out.is_dir(): raise OneLineError(f'{out}: a file, not a folder; give another name')
         try: self.out and assert_writable(self.out/'x')
         except OSError as e: raise type(e)(str(e).replace(f'{self.out/"x"}', str(out))) from None
         if json: _assert_replaceable(json, self.out)
