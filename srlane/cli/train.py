@@ -126,8 +126,9 @@ def _validate_exported(cfg, split):
     from srlane.training.recorder import build_recorder
     network, recorder = ExportedNetwork(cfg.load_from), build_recorder(cfg, 0)
     with recorder.provisional():
-        recorder.logger.info(f'{network}')
-        recorder.record_validation(score_network(network, cfg, split, recorder.work_dir, cfg.view), split)
+        score = score_network(network, cfg, split, recorder.work_dir, cfg.view)
+        recorder.logger.info(f'weights from {cfg.load_from}')
+        recorder.record_validation(score, split)
         recorder.logger.info(f'everything is in {recorder.work_dir}')
     recorder.close()
 
