@@ -64,7 +64,7 @@ class Sweep:
     @property
     def best(self): # (confidence, distance, F1)
         top = self.f1 == self.f1.max()
-        m = int(top.any(1).argmax())
+        m = min(np.flatnonzero(top.any(1)), key=lambda i: abs(self.distances[i] - self.now[1]))
         c = np.flatnonzero(top[m])
         return float(self.confidences[c[len(c)//2]]), float(self.distances[m]), float(self.f1.max())
 

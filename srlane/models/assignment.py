@@ -72,6 +72,8 @@ def dynamic_k(iou:Tensor,            # (..., N, T) line IoU of proposals and tar
     return iou.clamp(min=0).topk(min(n_candidates, iou.shape[-2]), dim=-2).values.sum(-2).long().clamp(min=1)
 
 # %% ../../nbs/models/03_assignment.ipynb #82823e63
+_costs = dict(published=assignment_cost, laneiou=laneiou_cost)
+
 @torch.no_grad()
 def assign(pred:Tensor,          # (..., N, 4+P) proposals: logits, start and length in rows, xs in pixels
            target:Tensor,        # (..., T, 4+P) targets in the same units, valid where `ROW.lane` is positive
@@ -82,8 +84,9 @@ def assign(pred:Tensor,          # (..., N, 4+P) proposals: logits, start and le
            cost:str='published', # or 'laneiou'
           )->tuple[Tensor, Tensor]: # (..., N) bool, proposals with a target; (..., N) int64, which one (0 where none)
     "Dynamic-k assignment of proposals to targets, batched"
+    if cost not in _costs: raise ValueError(f"assign_cost is {cost!r}: give {' or '.join(_costs)}")
     valid = target[..., None, :, ROW.lane] > 0
-    cost = dict(published=assignment_cost, laneiou=laneiou_cost)[cost](pred, target, width, strip_height, 4*radius)
+    cost = _costs[cost](pred, target, width, strip_height, 4*radius)
     k = dynamic_k(line_iou(pred[..., :, None, ROW.xs], target[..., None, :, ROW.xs], width, strip_height, radius), n_candidates)
     rank = cost.argsort(dim=-2, stable=True).argsort(dim=-2)
     taken = (rank < k[..., None, :]) & valid
