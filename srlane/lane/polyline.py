@@ -15,22 +15,27 @@ def clip_polylines(lanes, # list of (n, 2) x, y of consecutive points
                    h:float, # bottom edge
                   )->tuple: # list of (m, 2) arrays, m ≥ 2; the lane that each is of, int
     "The pieces of polylines within [0, w] × [0, h], in each polyline's order (Liang–Barsky, segment by segment)"
-    points = np.concatenate([np.zeros((0, 2)), *(np.asarray(o, float).reshape(-1, 2) for o in lanes)])
-    lane = np.repeat(np.arange(len(lanes)), [np.size(o)//2 for o in lanes])
-    if len(points) < 2: return [], []
-    a, d, edges = points[:-1], np.diff(points, axis=0), np.array([w, h], float)
-    with np.errstate(divide='ignore', invalid='ignore'): lo, hi = -a/d, (edges - a)/d
-    always = np.where((a >= 0) & (a <= edges), np.inf, -np.inf)      # along an axis in which the segment does not move
-    enter = np.where(d == 0, -always, np.minimum(lo, hi)).max(1).clip(min=0)
-    leave = np.where(d == 0, always, np.maximum(lo, hi)).min(1).clip(max=1)
-    kept = (lane[1:] == lane[:-1]) & ~(enter >= leave)
-    follows = np.append(False, kept[:-1] & (leave[:-1] == 1) & (lane[1:-1] == lane[:-2])) & ~(enter > 0)
-    i, enter, leave = np.flatnonzero(kept), enter[kept, None], leave[kept, None]
-    starts = np.where(enter > 0, a[i] + enter*d[i], a[i])
-    ends = np.where(leave < 1, a[i] + leave*d[i], points[i+1])
-    first = np.flatnonzero(~follows[i])                              # segments that begin a piece
-    found = np.clip(np.insert(ends, first, starts[first], axis=0), 0, edges)
-    return np.split(found, first[1:] + np.arange(1, len(first))) if len(first) else [], lane[i[first]].tolist()
+    numbers, lanes = [k for k, o in enumerate(lanes) if len(o)], [np.asarray(o, float).reshape(-1, 2) for o in lanes if len(o)]
+    if not lanes: return [], []
+    points, last, edges = np.concatenate(lanes), np.cumsum([len(o) for o in lanes]), np.array([w, h], float)
+    p, q, d = points[:-1], points[1:], points[1:] - points[:-1]
+    with np.errstate(divide='ignore', invalid='ignore'): lo, hi = -p/d, (edges - p)/d
+    lo, hi, still = np.minimum(lo, hi), np.maximum(lo, hi), d == 0
+    if still.any():                             # along an axis in which the segment does not move it is always inside, or never
+        lo[still], hi[still] = np.where((p >= 0) & (p <= edges), [[[-np.inf]], [[np.inf]]], [[[np.inf]], [[-np.inf]]])[:, still]
+    enter, leave = np.maximum(lo.max(1), 0), np.minimum(hi.min(1), 1)
+    enter[last[:-1] - 1] = np.inf               # from one lane to the next there is no segment
+    i = np.flatnonzero(~(enter >= leave))
+    if not len(i): return [], []
+    enter, leave, opens = enter[i, None], leave[i, None], np.full(len(i), True)
+    opens[1:] = (i[1:] > i[:-1] + 1) | (leave[:-1,0] != 1) | (enter[1:,0] > 0)
+    first, at = np.flatnonzero(opens), np.arange(len(i)) + np.cumsum(opens)
+    found, start = np.empty((len(i) + len(first), 2)), at[first] - 1
+    found[at] = np.where(leave < 1, p[i] + leave*d[i], q[i])
+    enter, j = enter[first], i[first]
+    found[start] = np.where(enter > 0, p[j] + enter*d[j], p[j])
+    np.clip(found, 0, edges, out=found)
+    return [found[a:b] for a, b in zip(start, [*start[1:], len(found)])], [numbers[k] for k in np.searchsorted(last, j, 'right')]
 
 def clip_polyline(points, # (n, 2) x, y of consecutive points
                   w:float, # right edge, in the points' unit
@@ -44,16 +49,17 @@ def clean_polylines(lanes, # list of (n, 2) x, y in pixels of the network's imag
                     min_angle:float=5., # least angle to the horizontal, from bottom to top point, degrees
                    )->list: # of (m, 2) float64, y strictly decreasing (bottom to top), or None
     "Sort each lane's points from bottom to top, keep the first of each y, drop a lane that is nearly horizontal"
-    if not lanes: return []
-    points = np.concatenate([np.asarray(o, float).reshape(-1, 2) for o in lanes])
-    lane = np.repeat(np.arange(len(lanes)), [np.size(o)//2 for o in lanes])
-    points = points[np.lexsort((-points[:,1], lane))]                # stable, and the lanes stay where they are
-    new = np.append(True, (np.diff(points[:,1]) != 0) | (np.diff(lane) != 0))[:len(points)]
+    lanes = [np.asarray(o, float).reshape(-1, 2) for o in lanes]
+    lane = np.repeat(np.arange(len(lanes)), [len(o) for o in lanes])
+    if not len(lane): return [None]*len(lanes)
+    points = np.concatenate(lanes)
+    points, new = points[np.lexsort((-points[:,1], lane))], np.full(len(lane), True)     # stable, and each lane keeps its place
+    new[1:] = (points[1:,1] != points[:-1,1]) | (lane[1:] != lane[:-1])
     points, count = points[new], np.bincount(lane[new], minlength=len(lanes))
     ends = np.cumsum(count)
-    found = [points[e-n:e] for e, n in zip(ends, count)]
-    dx, dy = np.array([o[-1] - o[0] if len(o) else (0, 0) for o in found]).T
-    return [o if ok else None for o, ok in zip(found, np.arctan(abs(dy/(dx + 1e-6))) > np.deg2rad(min_angle))]
+    dx, dy = (points[ends - 1] - points[(ends - count).clip(max=len(points) - 1)]).T
+    steep = (np.arctan(abs(dy/(dx + 1e-6))) > np.deg2rad(min_angle)) & (count > 1)
+    return [points[e-n:e] if ok else None for e, n, ok in zip(ends, count, steep)]
 
 def clean_polyline(points, # (n, 2) x, y in pixels of the network's image
                    min_angle:float=5., # least angle to the horizontal, from bottom to top point, degrees
