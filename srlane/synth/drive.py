@@ -9,7 +9,8 @@ __all__ = ['drive']
 from dataclasses import replace
 import numpy as np
 from .camera import CULANE_SIZE
-from .sample import STREET, sample_scene
+from .ranges import STREET
+from .sample import sample_scene
 from .scene import NEAR, Scene
 
 # %% ../../nbs/synth/18_drive.ipynb #b331d8eb

@@ -60,7 +60,8 @@ def cover_marking(cover,  # (H, W) uint8, drawn into
         lo,hi = max(0,int(np.ceil(max(a[-1,1],b[-1,1])))),h
         if hi<=lo: continue
         s = np.interp(-np.arange(lo,hi+1.), -a[:,1], places(NEAR,FAR,n)[:len(a)])
-        f = np.diff(marking.painted(s))/np.diff(s)
+        ds = np.diff(s)
+        f = np.diff(marking.painted(s))/np.where(ds==0, 1, ds)
         ys = lo+(np.arange((hi-lo)*parts)+.5)/parts
         l,r = (np.interp(-ys, -p[:,1], p[:,0]).reshape(-1,parts) for p in (a,b))
         ok = np.flatnonzero((f>0)&(r.max(1)>0)&(l.min(1)<w))

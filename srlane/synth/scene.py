@@ -103,6 +103,7 @@ class Cabin:
 @dataclass
 class Sensor:
     "What the camera makes of the light"
+    exposure:float|None = None # mean grey value that the camera aims at; None: it takes the light as it is
     white:tuple = (1.,1.,1.)  # gain of red, green, blue
     gamma:float = 1.          # above 1 the middle tones are darker
     contrast:float = 0.       # 0…1: how much of an S the tone curve is

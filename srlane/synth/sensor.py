@@ -23,10 +23,16 @@ def draw_lens(frame:Frame): # changed: from the camera's picture to the one that
     frame.img = cv2.remap(frame.img, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 # %% ../../nbs/synth/11_sensor.ipynb #44c480c2
-def tone_table(sensor, # a `Sensor`
+def auto_gain(frame:Frame)->float:
+    "By what a camera multiplies the light to reach the grey value it aims at, as far as it can"
+    s = frame.scene.sensor
+    return 1. if s.exposure is None else float(np.clip(s.exposure/max(frame.img[::8,::8].mean(),1), .4, 1.6 if frame.light.night else 3.))
+
+def tone_table(sensor,  # a `Sensor`
+               gain=1., # of all colours
               )->np.ndarray: # (256, 3) uint8
     "What each grey value becomes, for red, green and blue"
-    v = np.clip(np.linspace(0,1,256)[:,None]*np.array(sensor.white),0,1)**sensor.gamma
+    v = np.clip(np.linspace(0,1,256)[:,None]*np.array(sensor.white)*gain,0,1)**sensor.gamma
     v = v*(1-sensor.contrast)+sensor.contrast*(v*v*(3-2*v))
     return np.clip(sensor.black+v*(255-sensor.black)+.5,0,255).astype(np.uint8)
 
@@ -36,7 +42,7 @@ def draw_tones(frame:Frame): # changed
     if s.saturation!=1:
         grey = np.array([.3,.59,.11])
         img = cv2.transform(img, s.saturation*np.eye(3)+(1-s.saturation)*grey[None].repeat(3,0))
-    img = cv2.LUT(img, tone_table(s)[None])
+    img = cv2.LUT(img, tone_table(s, auto_gain(frame))[None])
     if s.vignette or s.corners:
         x,y = np.meshgrid(np.linspace(-1,1,w//8+1), np.linspace(-h/w,h/w,h//8+1))
         r = np.hypot(x,y)

@@ -8,12 +8,14 @@ __all__ = ['make_culane', 'make_tusimple']
 # %% ../../nbs/synth/17_trees.ipynb #9ecaa285
 import json, os, shutil, subprocess, sys, tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
 import cv2, numpy as np
 from ..basics import check_number, core_count, free_memory, process_count, user_path, write_whole
 from .camera import CULANE_SIZE, TUSIMPLE_SIZE
 from .render import render
-from .sample import HIGHWAY, RAIN, check_scene, sample_scene
+from .ranges import RAIN, SceneRanges, find_ranges
+from .sample import check_scene, sample_scene
 from .scene import culane_categories
 
 # %% ../../nbs/synth/17_trees.ipynb #5b88128b
@@ -48,6 +50,12 @@ def tusimple_xs(lanes,     # list of (n, 2) pixels, falling rows
     return [l for l in res if sum(x>=0 for x in l)>2]
 
 # %% ../../nbs/synth/17_trees.ipynb #033e4675
+def _ranges(ranges, layout):
+    "Ranges as settings hold them: a name, or a dict of fields (lists where JSON has made them of tuples)"
+    if isinstance(ranges,str): return find_ranges(ranges, layout)
+    tuples = lambda v: tuple(tuples(o) for o in v) if isinstance(v,(list,tuple)) else v
+    return SceneRanges(**{k:tuples(v) for k,v in ranges.items()})
+
 def _jpeg(scene):
     bgr = cv2.cvtColor(render(scene), cv2.COLOR_RGB2BGR)
     return cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY,scene.light.quality])[1].tobytes()
@@ -58,10 +66,10 @@ def culane_name(split, # 'train', 'val', 'test'
     "A frame's path within the tree"
     return f'driver_{_splits.index(split)}_synth/{index//100:04d}.MP4/{index%100*30:05d}.jpg'
 
-def _culane_frame(root, split, index, seed, categories, size, rain):
+def _culane_frame(root, split, index, seed, categories, size, rain, ranges='narrow'):
     "Write one frame and its labels unless they are there, and return the numbers of its lanes"
     category = category_of(index, split, seed, categories)
-    s = sample_scene(np.random.default_rng([seed,_splits.index(split),index]), category, size, rain=rain)
+    s = sample_scene(np.random.default_rng([seed,_splits.index(split),index]), category, size, _ranges(ranges,'culane'), rain)
     path,slots = Path(root)/culane_name(split,index),s.slots
     label = path.with_suffix('.lines.txt')
     if not label.exists(): write_whole(label, culane_text(slots.values()))
@@ -77,11 +85,11 @@ def tusimple_name(part, # '0313', '0601', '0531', 'test'
     "A frame's path within the tree"
     return f'clips/{"0530" if part=="test" else part+"-1" if part=="0313" else part}/{index:05d}/20.jpg'
 
-def _tusimple_frame(root, part, index, seed, categories, size, rain):
+def _tusimple_frame(root, part, index, seed, categories, size, rain, ranges='narrow'):
     "Write one frame unless it is there, and return its label"
     split = {'test':'test','0531':'val'}.get(part,'train')
     category = category_of(index, split, seed, categories)
-    s = sample_scene(np.random.default_rng([seed,10+list(_h_samples).index(part),index]), category, size, HIGHWAY, rain)
+    s = sample_scene(np.random.default_rng([seed,10+list(_h_samples).index(part),index]), category, size, _ranges(ranges,'tusimple'), rain)
     name,k = tusimple_name(part,index),np.array(size)/TUSIMPLE_SIZE
     if not (Path(root)/name).exists(): write_whole(Path(root)/name, _jpeg(s))
     rows = list(_h_samples[part])
@@ -130,6 +138,11 @@ def _in_workers(kind, root, todo, settings, done, n):
             for _,errors in procs: errors.close()
 
 # %% ../../nbs/synth/17_trees.ipynb #a0c1e005
+def _named(ranges, layout)->dict:
+    "Ranges as a setting; nothing for narrow ones, so that their manifests are as they were"
+    if find_ranges(ranges, layout)==find_ranges('narrow', layout): return {}
+    return dict(ranges=ranges if isinstance(ranges,str) else json.loads(json.dumps(asdict(ranges))))
+
 def _check_tree(n_train, n_val, n_test, seed, size, rain, workers):
     "Refuse numbers that no tree can be made with, by name"
     for k,n in dict(train=n_train,val=n_val,test=n_test).items(): check_number(k, n, 0, 10**6, whole=True)
@@ -210,13 +223,14 @@ def make_culane(root,              # folder to make
                 categories=None,   # the categories wanted, all nine if None
                 size=CULANE_SIZE,  # width, height of the images, pixels; labels are in these pixels
                 rain=RAIN,         # how often it rains
+               ranges='narrow',   # or 'wide', or a `SceneRanges`
                 workers=None,      # processes; None: one per core, 0: none
                 progress=True,     # show a progress bar
                )->Path:            # the root
     "Make a CULane tree of synthetic roads, or complete one"
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
     root,categories,counts = user_path(root),_pick_categories(categories),dict(train=n_train,val=n_val,test=n_test)
-    settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain)
+    settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain, **_named(ranges,'culane'))
     manifest = dict(layout='culane', version=_version, **counts, **settings)
     if _open_tree(root, manifest): return root
     res = _make('culane', root, counts, settings, workers, progress)
@@ -240,6 +254,7 @@ def make_tusimple(root,              # folder to make
                   categories=None,   # the categories wanted, None: all but cross and night
                   size=TUSIMPLE_SIZE, # width, height of the images, pixels; labels are always for `TUSIMPLE_SIZE`
                   rain=RAIN,         # how often it rains
+                  ranges='narrow',   # or 'wide', or a `SceneRanges`
                   workers=None,      # processes; None: one per core, 0: none
                   progress=True,     # show a progress bar
                  )->Path:            # the root
@@ -247,7 +262,7 @@ def make_tusimple(root,              # folder to make
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
     root,categories = user_path(root),_pick_categories(categories or [c for c in culane_categories if c not in ('cross','night')])
     counts = {'0313':n_train-n_train//4, '0601':n_train//4, '0531':n_val, 'test':n_test}
-    settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain)
+    settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain, **_named(ranges,'tusimple'))
     manifest = dict(layout='tusimple', version=_version, train=n_train, val=n_val, test=n_test, **settings)
     if _open_tree(root, manifest): return root
     res = _make('tusimple', root, counts, settings, workers, progress)
