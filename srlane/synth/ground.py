@@ -56,7 +56,8 @@ def cover_marking(cover,  # (H, W) uint8, drawn into
     h,w = cover.shape
     n = 500
     for d0,d1 in marking.stripes:
-        a,b = (see_line(camera, road, d, NEAR, FAR, n) for d in (d0,d1))
+        aside = marking.aside(places(NEAR,FAR,n)) if marking.fork else 0.
+        a,b = (see_line(camera, road, d+aside, NEAR, FAR, n) for d in (d0,d1))
         lo,hi = max(0,int(np.ceil(max(a[-1,1],b[-1,1])))),h
         if hi<=lo: continue
         s = np.interp(-np.arange(lo,hi+1.), -a[:,1], places(NEAR,FAR,n)[:len(a)])
@@ -98,7 +99,8 @@ def draw_paint(frame:Frame, # drawn into
     color = np.empty_like(img[top:])
     cv2.rectangle(color, (0,0), img.shape[1::-1], common, -1)
     for m in scene.markings:
-        near = frame.on_road([(NEAR,m.until,m.offset-1,m.offset+1)])
+        far = float(m.aside(m.until)) if m.fork else 0.
+        near = frame.on_road([(NEAR,m.until,m.offset-1+min(far,0),m.offset+1+max(far,0))])
         fill(left, near, int(255*m.paint))
         if m.color!=common: fill(color, [p-(0,top) for p in near], m.color)
         cover_marking(cover, frame.camera, frame.road, m)

@@ -40,6 +40,7 @@ class RoadRanges:
     yellow:float = .35               # how often the left edge of a one-way road is yellow
     dots:float = 0.                  # how often lanes are parted by raised dots
     ghosts:float = 0.                # how often old lines shine through
+    exits:float = 0.                 # how often a lane leaves to the right, or joins
     wrong:float = 0.                 # how often a line wears out on its own, or ends early
     kerb:float = .6                  # how often an edge has a kerb
     crossings:bool = True            # whether there are crossings ahead
@@ -55,6 +56,7 @@ class SurfaceRanges:
     oil:tuple = (0.,0.)              # and the middle between them
     patches:float = 0.               # number of patches and tar seams on average
     skids:float = 0.                 # how often there are skid marks
+    lettered:float = 0.              # how often there is writing on a lane
     coloured:float = 0.              # how often a lane is coloured, as for buses
     snow:float = 0.                  # how often snow lies at the edges
 
@@ -141,8 +143,8 @@ WIDE = SceneRanges(
     focal=(.42,1.3), horizon=(.32,.66), height=(.9,2.6), lateral=.4, yaw=(.035,.09), roll=(.014,.052), squeeze=(.75,1.35),
     distorted=.45, distortion=(.02,.2), reach=(45,120), endless=.5,
     radius=(45,600), lanes=(.05,.2,.3,.3,.15), lane_width=(2.6,4.), stripe=(.08,.28), white=(150,250), paint=(.05,1.),
-    dashes=((6,9),(4,6),(2,4),(3,4.5),(3,9),(1.5,3),(2,2),(9,15),(6,12),(1,1),(4,8)), yellow=.4, dots=.22, ghosts=.2, wrong=.2, kerb=.4,
-    asphalt=(35,165), tint=.03, concrete=.3, grain=(.3,2.2), ruts=(-.15,.22), oil=(0.,.3), patches=1.5, skids=.12, coloured=.06, snow=.05,
+    dashes=((6,9),(4,6),(2,4),(3,4.5),(3,9),(1.5,3),(2,2),(9,15),(6,12),(1,1),(4,8)), yellow=.4, dots=.22, ghosts=.2, exits=.12, wrong=.2, kerb=.4,
+    asphalt=(35,165), tint=.03, concrete=.3, grain=(.3,2.2), ruts=(-.15,.22), oil=(0.,.3), patches=1.5, skids=.12, lettered=.06, coloured=.06, snow=.05,
     traffic=(0,.9), gap=9., barrier=.65, barriers=(.4,.25,.12,.11,.12), near=(.1,2.5), trees=(.5,14), houses=.35, bridges=.16, gantries=.14,
     opposite=.3, night=.1, ambient=(.05,.45), unlit=.45, beam=(.3,2.2), dusk=.08, tunnel=.03, fog=.06, wet=.1, shade=.15, cast=.3, sky=.035,
     cabins=1., bonnet=(.02,.25), bonnets=.7, gloss=(0.,.8), reflection=.3, dirt=.2, wiper=.06, stickers=.25, stamps=.3,

@@ -26,12 +26,22 @@ class Marking:
     dash:tuple = (6.,9.,0.)     # length, gap, phase of the dashes, metres
     until:float = 160.          # metres ahead where it ends
     group:tuple = (4,14.6)      # of raised dots: how many, metres from one group to the next; the dots are `dash`
+    fork:tuple|None = None      # where it begins to leave the road, metres to the right per metre, metres at most
 
     @property
     def stripes(self): # of (d0, d1), metres
         "Left and right edges of its stripes"
         d,w = self.offset,self.width/2
         return {'missing':[], 'double':[(d-3*w,d-w),(d+w,d+3*w)]}.get(self.style, [(d-w,d+w)])
+
+    def aside(self,
+              s, # metres along the road, any shape
+             )->np.ndarray: # metres to the right, same shape
+        "How far it has left the road"
+        if not self.fork: return np.zeros_like(s)
+        begin,slope,most = self.fork
+        u = np.maximum(s-begin, 0)
+        return np.sign(slope)*np.minimum(u*u/(u+20)*abs(slope), most)   # it leaves smoothly
 
     def painted(self,
                 s, # metres along the road, any shape
@@ -165,7 +175,7 @@ def places(begin, # metres ahead
 
 def see_line(camera:Camera,
              road:Road,
-             d,        # metres to the right
+             d,        # metres to the right, or (n,) of them
              begin,    # metres ahead
              end,      # metres ahead
              n=400,    # places to look at

@@ -51,7 +51,7 @@ def tusimple_xs(lanes,     # list of (n, 2) pixels, falling rows
 
 # %% ../../nbs/synth/17_trees.ipynb #033e4675
 def _ranges(ranges, layout):
-    "Ranges as settings hold them: a name, or a dict of fields (lists where JSON has made them of tuples)"
+    "Ranges as settings hold them: a dict of fields, with lists where JSON has made them of tuples"
     if isinstance(ranges,str): return find_ranges(ranges, layout)
     tuples = lambda v: tuple(tuples(o) for o in v) if isinstance(v,(list,tuple)) else v
     return SceneRanges(**{k:tuples(v) for k,v in ranges.items()})
@@ -141,7 +141,7 @@ def _in_workers(kind, root, todo, settings, done, n):
 def _named(ranges, layout)->dict:
     "Ranges as a setting; nothing for narrow ones, so that their manifests are as they were"
     if find_ranges(ranges, layout)==find_ranges('narrow', layout): return {}
-    return dict(ranges=ranges if isinstance(ranges,str) else json.loads(json.dumps(asdict(ranges))))
+    return dict(ranges=json.loads(json.dumps(asdict(find_ranges(ranges, layout)))))
 
 def _check_tree(n_train, n_val, n_test, seed, size, rain, workers):
     "Refuse numbers that no tree can be made with, by name"

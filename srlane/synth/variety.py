@@ -10,14 +10,14 @@ import numpy as np
 from dataclasses import replace
 from .camera import Camera, Lens, ideal_view
 from .ranges import SceneRanges
-from .scene import Cabin, FAR, Marking, NEAR, Roadside, Scene, Sensor
+from .scene import Cabin, FAR, Marking, NEAR, Roadside, Scene, Sensor, Vehicle
 
 # %% ../../nbs/synth/15_variety.ipynb #a4035dab
 def vary_surface(scene:Scene, # changed
                  ranges:SceneRanges, rng, # NumPy generator
                 ):
     "Another surface: its colour, texture and wear"
-    (a,b),grey,u = scene.edges,np.array(scene.asphalt),rng.random(4)
+    (a,b),grey,u = scene.edges,np.array(scene.asphalt),rng.random(5)
     light,warm,joint = rng.uniform(105,195),rng.uniform(.86,1.),rng.uniform(3.5,9)
     scene.grain = float(rng.uniform(*ranges.grain))
     ruts,oil = rng.uniform(*ranges.ruts or (0,0)),rng.uniform(*ranges.oil)
@@ -27,13 +27,14 @@ def vary_surface(scene:Scene, # changed
         dark,wide = tuple(grey*rng.uniform(.5,.95)),rng.uniform(.015,.05)
         for s in np.arange(rng.uniform(NEAR,joint), 60, joint): scene.strips.append((s, s+2*wide, a, b, dark))
         for m in scene.markings: scene.strips.append((NEAR, FAR, *(m.offset+rng.uniform(.1,.3)+np.array([0,wide])), dark))
-    scene.asphalt = tuple(np.clip(grey,20,225))
+    scene.asphalt = tuple(np.clip(grey,20.,225.))
     for _ in range(rng.poisson(ranges.patches)): scene.strips.append(_repair(rng, a, b, np.array(scene.asphalt)))
     if u[1]<ranges.skids:
         s,d,c = rng.uniform(2,40),rng.uniform(a,b),tuple(np.array(scene.asphalt)*rng.uniform(.55,.85))
         scene.strips += [(s, s+rng.uniform(5,30), d+e, d+e+.2, c) for e in (0,1.5)]
     if u[2]<ranges.coloured: _colour_lane(scene, rng)
     if u[3]<ranges.snow: _snow(scene, rng)
+    if u[4]<ranges.lettered: _write(scene, rng)
 
 def _repair(rng, a, b, grey):
     "A patch, or a seam of tar along or across the road"
@@ -48,6 +49,16 @@ def _colour_lane(scene, rng):
     k,c = rng.integers(len(lines)-1),np.array([(150,60,50),(60,120,80),(60,80,150),(170,130,60)][rng.integers(4)])
     mix = tuple(np.array(scene.asphalt)*(1-(t := rng.uniform(.25,.9)))+c*t)
     scene.strips.insert(0, (NEAR if rng.random()<.6 else rng.uniform(5,40), FAR, lines[k], lines[k+1], mix))
+
+def _write(scene, rng):
+    "Two to five letters on a lane, drawn out so that a driver can read them"
+    lines,s,tall,white = sorted(m.offset for m in scene.markings),rng.uniform(6,30),rng.uniform(1.5,4),tuple(rng.uniform(160,235)*np.ones(3))
+    k = rng.integers(len(lines)-1)
+    n,width = rng.integers(2,6),lines[k+1]-lines[k]
+    for d in lines[k]+width*(.2+.6*np.arange(n)/n):
+        w = .42*width/n
+        for x in rng.choice([0,.5,1], rng.integers(1,3), replace=False): scene.strips.append((s, s+tall, d+x*(w-.1), d+x*(w-.1)+.1, white))
+        for y in rng.choice([0,.45,.9], rng.integers(1,4), replace=False): scene.strips.append((s+y*tall, s+(y+.1)*tall, d, d+w, white))
 
 def _snow(scene, rng):
     "Snow on the verges, over the road's edges, and between the tyre tracks"
@@ -77,6 +88,40 @@ def vary_paint(scene:Scene, # changed
         if rng.random()<.5: m.paint *= rng.uniform(.1,.6)
         else: m.until = min(m.until, rng.uniform(8,60))
 
+# %% ../../nbs/synth/15_variety.ipynb #e4d74ff7
+def vary_course(scene:Scene, # changed
+                ranges:SceneRanges, rng, # NumPy generator
+               ):
+    "An exit to the right, the other carriageway to the left"
+    u,begin,slope,(a,b),far = rng.random(2),rng.uniform(-60,50),rng.uniform(.06,.3),scene.edges,rng.uniform(6,14)
+    last = max((m for m in scene.markings if m.slot is not None or m.style!='dashed'), key=lambda m:m.offset, default=None)
+    if u[0]<ranges.exits and last:
+        edge = replace(last, offset=b-.25, slot=None, style='solid', fork=(begin,slope,far), paint=max(last.paint,.3))
+        for s in np.arange(max(begin,NEAR), 110, 2.5): scene.strips.append((s, s+2.5, b-.1, b+float(edge.aside(s+1.2)), scene.asphalt))
+        scene.markings.insert(0, edge)
+        if rng.random()<.6: scene.markings.insert(0, replace(edge, offset=last.offset, fork=(begin+25,slope,far)))   # the far side of the gore
+        scene.roadside = [r if r.d<0 else replace(r, d=r.d+far+2) for r in scene.roadside]
+    if u[1]<ranges.opposite: _other_side(scene, rng)
+
+def _other_side(scene, rng):
+    "Asphalt, lines and oncoming traffic to the left, behind a barrier"
+    (a,_),lanes,gap,lane = scene.edges,rng.integers(2,5),rng.uniform(1,5),rng.uniform(3.2,3.8)
+    right,left = a-gap,a-gap-lanes*lane-1
+    scene.roadside = [r if r.d>a else replace(r, d=r.d+left-a) for r in scene.roadside]
+    kind = ['wall','rail','fence','hedge'][rng.choice(4, p=[.45,.35,.1,.1])]
+    scene.roadside.append(Roadside(kind, a-gap/2, rng.uniform(.7,1.1), rng.uniform(0,128)))
+    scene.strips.insert(0, (NEAR, FAR, left, right, tuple(np.array(scene.asphalt)*rng.uniform(.85,1.15))))
+    paint,c = rng.uniform(.3,1),tuple(rng.uniform(170,240)*np.ones(3))
+    for k in range(lanes+1):
+        scene.markings.insert(0, Marking(right-.5-k*lane, 'solid' if k in (0,lanes) else 'dashed', None, .14, c, paint, (3.,9.,rng.uniform(0,12))))
+    for k in range(lanes):
+        s = rng.uniform(5,50)
+        while s<140 and rng.random()<.75:
+            size = (rng.uniform(1.7,2),rng.uniform(1.4,1.9),rng.uniform(4,5)) if rng.random()<.85 else (2.5,rng.uniform(2.8,3.8),rng.uniform(7,12))
+            kind = 'truck' if size[1]>2.5 else ['car','van'][size[1]>1.65]
+            scene.vehicles.append(Vehicle(kind, s, right-.5-(k+.5)*lane, size, tuple(rng.uniform(20,235)*np.clip(rng.normal(1,.1,3),.6,1.2)), True))
+            s += size[2]+rng.exponential(25)
+
 # %% ../../nbs/synth/15_variety.ipynb #08fdc2c0
 def vary_lens(scene:Scene, # changed
               ranges:SceneRanges, rng, # NumPy generator
@@ -86,10 +131,13 @@ def vary_lens(scene:Scene, # changed
     squeeze,corner = np.exp(rng.uniform(*np.log(ranges.squeeze))),rng.uniform(*ranges.distortion)*(u<ranges.distorted)
     if squeeze==1 and not corner and abs(camera.roll)<=.015: return
     w,h = camera.size
-    bend = corner/((w/2)**2+(h/2/squeeze)**2)*camera.focal**2
-    scene.lens = Lens(tuple(camera.size), camera.focal, squeeze, bend, camera.roll)
+    below = h/2-np.tan(camera.pitch)*camera.focal   # pixels from the horizon to the lowest row, which is 1.6 m ahead at least
+    focal = max(camera.focal, 1.6*below/camera.height/squeeze)
+    slope = np.tan(camera.pitch)*camera.focal/focal
+    bend = corner/((w/2)**2+(h/2/squeeze)**2)*focal**2
+    scene.lens = Lens(tuple(camera.size), focal, squeeze, bend, camera.roll)
     size,focal = ideal_view(scene.lens)
-    scene.camera = replace(camera, size=size, focal=focal, pitch=np.arctan(np.tan(camera.pitch)/squeeze), roll=0.)
+    scene.camera = replace(camera, size=size, focal=focal, pitch=np.arctan(slope/squeeze), roll=0.)
 
 # %% ../../nbs/synth/15_variety.ipynb #cc133267
 def _stamp(rng): # x, y, height, text, RGB
@@ -138,4 +186,4 @@ def vary(scene:Scene, # changed
          ranges:SceneRanges,
         ):
     "What wide ranges add to a scene, each from a generator of its own"
-    for k,change in enumerate((vary_surface,vary_paint,vary_lens,vary_cabin,vary_sensor)): change(scene, ranges, np.random.default_rng([scene.seed,200+k]))
+    for k,change in enumerate((vary_surface,vary_paint,vary_course,vary_lens,vary_cabin,vary_sensor)): change(scene, ranges, np.random.default_rng([scene.seed,200+k]))
