@@ -16,6 +16,6 @@ from .sample import make_scene, sample_scene
 from .trees import make_culane, make_tusimple
 from .drive import drive
 
-_all_ = ['CULANE_SIZE', 'TUSIMPLE_SIZE', 'Camera', 'Lens', 'Road', 'Cabin', 'Light', 'Marking', 'Picture', 'Roadside', 'Scene', 'Sensor', 'Vehicle',
-         'culane_categories', 'day_categories', 'LAYERS', 'render', 'HIGHWAY', 'RAIN', 'STREET', 'WIDE', 'SceneRanges', 'find_ranges',
-         'make_scene', 'sample_scene', 'make_culane', 'make_tusimple', 'drive']
+_all_ = ['CULANE_SIZE', 'TUSIMPLE_SIZE', 'Camera', 'Lens', 'Road', 'Cabin', 'Light', 'Marking', 'Picture', 'Roadside', 'Scene',
+         'Sensor', 'Vehicle', 'culane_categories', 'day_categories', 'LAYERS', 'render', 'HIGHWAY', 'RAIN', 'STREET', 'WIDE',
+         'SceneRanges', 'find_ranges', 'make_scene', 'sample_scene', 'make_culane', 'make_tusimple', 'drive']

@@ -30,7 +30,8 @@ def draw_front(frame:Frame): # drawn into
     body = np.clip(body,0,255).astype(np.uint8)
     for _ in range(rng.integers(0,4)):   # seams, and the edges of trim
         p = np.stack([x*w, y-top+h*c.bonnet*rng.uniform(.05,.9)+h*rng.normal(0,.01)],1)
-        cv2.polylines(body, [np.rint(p*16).astype(np.int32)], False, tuple(float(v) for v in np.array(c.color)*rng.uniform(.2,2.2)*light), 1, cv2.LINE_AA, 4)
+        tone = np.array(c.color)*rng.uniform(.2,2.2)*light
+        cv2.polylines(body, [np.rint(p*16).astype(np.int32)], False, tone.tolist(), 1, cv2.LINE_AA, 4)
     a = cv2.cvtColor(cv2.GaussianBlur(mask,(0,0),rng.uniform(.5,2.5)*w/WIDTH+.3), cv2.COLOR_GRAY2RGB)
     img[top:] = cv2.add(cv2.multiply(img[top:],cv2.bitwise_not(a),scale=1/255), cv2.multiply(body,a,scale=1/255))
 
@@ -56,7 +57,9 @@ def draw_glass(frame:Frame): # changed
     if c.dirt:
         y,x = rng.integers(0,256-128),rng.integers(0,1024-256)
         a = np.clip(cloud_texture()[y:y+128,x:x+256].astype(np.float32)/255-.4,0,1)*.35
-        for _ in range(int(40*c.dirt)): cv2.circle(a, tuple(int(v) for v in rng.uniform((0,0),(256,128))), int(rng.uniform(1,3)), rng.uniform(.3,.9), -1, cv2.LINE_AA)
+        for _ in range(int(40*c.dirt)):
+            x,y,r = rng.uniform((0,0,1),(256,128,3)).astype(int).tolist()
+            cv2.circle(a, (x,y), r, rng.uniform(.3,.9), -1, cv2.LINE_AA)
         _veil(frame, cv2.GaussianBlur(a,(0,0),.9)*c.dirt, level*rng.uniform(.2,.8))
     if c.wiper is not None:
         a,(x0,x1),b = np.zeros((n,m), np.uint8),c.wiper*m+rng.uniform(-.5,.5,2)*m,rng.integers(1,4)
@@ -71,9 +74,10 @@ def draw_stickers(frame:Frame): # drawn into
         x0,y0 = int(max(0,x*w-8)),int(max(0,y*h-8))
         part = frame.img[y0:int(min(h,(y+t)*h+8)), x0:int(min(w,(x+b)*w+8))]
         if min(part.shape[:2])<4: continue
-        new = part.copy()
-        cv2.ellipse(new, (int(x*w-x0+b*w/2),int(y*h-y0+t*h/2)), (max(1,int(b*w/2)),max(1,int(t*h/2))), 0, 0, 360, c, -1 if rng.random()<.6 else max(1,int(.1*t*h)), cv2.LINE_AA) \
-            if rng.random()<.5 else cv2.rectangle(new, (int(x*w-x0),int(y*h-y0)), (int((x+b)*w-x0),int((y+t)*h-y0)), c, -1)
+        new,(l,r),(u,d) = part.copy(),(np.array([x,x+b])*w-x0).astype(int).tolist(),(np.array([y,y+t])*h-y0).astype(int).tolist()
+        line = -1 if rng.random()<.6 else max(1,int(.1*t*h))
+        if rng.random()<.5: cv2.ellipse(new, ((l+r)//2,(u+d)//2), (max(1,(r-l)//2),max(1,(d-u)//2)), 0, 0, 360, c, line, cv2.LINE_AA)
+        else: cv2.rectangle(new, (l,u), (r,d), c, line)
         part[:] = cv2.addWeighted(part, 1-(a := rng.uniform(.3,1)), cv2.GaussianBlur(new,(0,0),rng.uniform(.5,2.5)), a, 0)
 
 def draw_stamps(frame:Frame): # drawn into

@@ -46,7 +46,8 @@ def ground_rows(camera:Camera, road:Road)->GroundRows:
 
 # %% ../../nbs/synth/03_frame.ipynb #d6232224
 WIDTH = CULANE_SIZE[0]   # blur, glow and drops are sized in pixels of an image this wide
-_streams = dict(ground=1, bridges=2, backdrop=3, headlights=4, lamps=5, windscreen=6, cabin=7, sensor=8, overhead=9)   # a new layer takes the next number
+_streams = dict(ground=1, bridges=2, backdrop=3, headlights=4, lamps=5, windscreen=6,
+                cabin=7, sensor=8, overhead=9)   # a new layer takes the next number
 
 class Frame:
     "The picture of a scene in the making"

@@ -18,7 +18,8 @@ def light_map(frame:Frame,
     m = np.full((*x.shape,3), 1., np.float32)*np.array(frame.light.gain, np.float32)
     p = frame.project(12.)
     spot = np.exp(-((x-p[0])/(.33*w))**2-np.where(y<p[1],((y-p[1])/(.09*h))**2,((y-p[1])/(.5*h))**2))
-    m += spot[...,None].astype(np.float32)*np.array([.75,.72,.62], np.float32)*(rng.uniform(.5,1.2) if frame.light.beam is None else frame.light.beam)
+    beam = rng.uniform(.5,1.2) if frame.light.beam is None else frame.light.beam
+    m += spot[...,None].astype(np.float32)*np.array([.75,.72,.62], np.float32)*beam
     if (rng.random()<.75) if frame.light.lamps is None else frame.light.lamps:
         warm,side,gap = np.array([.7,.52,.3], np.float32)*rng.uniform(.3,.9),rng.choice([-1,1])*rng.uniform(4,9),rng.uniform(20,40)
         for s in np.arange(rng.uniform(5,25), 150, gap):

@@ -143,12 +143,15 @@ WIDE = SceneRanges(
     focal=(.42,1.3), horizon=(.32,.66), height=(.9,2.6), lateral=.4, yaw=(.035,.09), roll=(.014,.052), squeeze=(.75,1.35),
     distorted=.45, distortion=(.02,.2), reach=(45,120), endless=.5,
     radius=(45,600), lanes=(.05,.2,.3,.3,.15), lane_width=(2.6,4.), stripe=(.08,.28), white=(150,250), paint=(.05,1.),
-    dashes=((6,9),(4,6),(2,4),(3,4.5),(3,9),(1.5,3),(2,2),(9,15),(6,12),(1,1),(4,8)), yellow=.4, dots=.22, ghosts=.2, exits=.12, wrong=.2, kerb=.4,
-    asphalt=(35,165), tint=.03, concrete=.3, grain=(.3,2.2), ruts=(-.15,.22), oil=(0.,.3), patches=1.5, skids=.12, lettered=.06, coloured=.06, snow=.05,
+    dashes=((6,9),(4,6),(2,4),(3,4.5),(3,9),(1.5,3),(2,2),(9,15),(6,12),(1,1),(4,8)),
+    yellow=.4, dots=.22, ghosts=.2, exits=.12, wrong=.2, kerb=.4,
+    asphalt=(35,165), tint=.03, concrete=.3, grain=(.3,2.2), ruts=(-.15,.22), oil=(0.,.3),
+    patches=1.5, skids=.12, lettered=.06, coloured=.06, snow=.05,
     traffic=(0,.9), gap=9., barrier=.65, barriers=(.4,.25,.12,.11,.12), near=(.1,2.5), trees=(.5,14), houses=.35, bridges=.16, gantries=.14,
     opposite=.3, night=.1, ambient=(.05,.45), unlit=.45, beam=(.3,2.2), dusk=.08, tunnel=.03, fog=.06, wet=.1, shade=.15, cast=.3, sky=.035,
     cabins=1., bonnet=(.02,.25), bonnets=.7, gloss=(0.,.8), reflection=.3, dirt=.2, wiper=.06, stickers=.25, stamps=.3,
-    sensors=.95, gain=(.5,1.4), exposure=(65,150), balance=.045, gamma=(.65,1.6), contrast=(0.,.9), black=(0.,30.), saturation=(.2,1.5), vignette=(0.,.6), corners=.06,
+    sensors=.95, gain=(.5,1.4), exposure=(65,150), balance=.045, gamma=(.65,1.6), contrast=(0.,.9), black=(0.,30.), saturation=(.2,1.5),
+    vignette=(0.,.6), corners=.06,
     noise=(0.,10.), speckle=(0.,16.), defocus=1.1, motion=.12, detail=(.4,1.6), mosaic=.25, sharpen=(0.,1.6), quality=(20,98))
 
 def find_ranges(ranges,            # a `SceneRanges`, or 'narrow', 'wide'
@@ -158,5 +161,6 @@ def find_ranges(ranges,            # a `SceneRanges`, or 'narrow', 'wide'
     if isinstance(ranges, SceneRanges): return ranges
     named = dict(narrow=STREET, wide=WIDE)
     if layout=='tusimple': named = dict(narrow=HIGHWAY, wide=replace(WIDE, rows=72, fifth=.4, crossings=False))
-    if not isinstance(ranges,str) or ranges not in named: raise ValueError(f'ranges {ranges!r} are unknown: give a SceneRanges or {", ".join(named)}')
+    if not isinstance(ranges,str) or ranges not in named:
+        raise ValueError(f'ranges {ranges!r} are unknown: give a SceneRanges or {", ".join(named)}')
     return named[ranges]

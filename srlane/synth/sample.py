@@ -25,8 +25,9 @@ def sample_camera(rng,           # NumPy generator
     focal = w*rng.uniform(*ranges.focal)
     horizon = h*rng.uniform(*ranges.horizon) - h/2
     height = rng.uniform(*ranges.height)
-    return Camera(tuple(size), focal, height, x=rng.normal(0,ranges.lateral), yaw=np.clip(rng.normal(0,ranges.yaw[0]),-ranges.yaw[1],ranges.yaw[1]),
-                  pitch=np.arctan(horizon/focal), roll=np.clip(rng.normal(0,ranges.roll[0]),-ranges.roll[1],ranges.roll[1]))
+    turn = lambda r: np.clip(rng.normal(0,r[0]),-r[1],r[1])
+    return Camera(tuple(size), focal, height, x=rng.normal(0,ranges.lateral), yaw=turn(ranges.yaw),
+                  pitch=np.arctan(horizon/focal), roll=turn(ranges.roll))
 
 def sample_road(rng,           # NumPy generator
                 category,      # one of `culane_categories`
@@ -108,7 +109,7 @@ def sample_vehicles(rng,           # NumPy generator
     res = []
     def queue(d, s, oncoming=False, most=6):
         for _ in range(most):
-            s += rng.exponential(ranges.gap/busy) + (1.5 if busy>.6 else 5)
+            s += rng.exponential(ranges.gap/busy if busy else 1e9) + (1.5 if busy>.6 else 5)
             if s>110: break
             res.append(sample_vehicle(rng, s, d, oncoming))
             s += res[-1].size[2]
@@ -132,7 +133,8 @@ def sample_roadside(rng,           # NumPy generator
         near = rng.uniform(*ranges.near)
         far = near+rng.uniform(*ranges.trees)
         kind = str(rng.choice(['rail','wall','hedge','noise','fence'], p=ranges.barriers))
-        put(ranges.barrier, kind, near, dict(rail=.8,wall=rng.uniform(.7,1),hedge=rng.uniform(.6,1.4),noise=rng.uniform(2,4),fence=1.1)[kind])
+        put(ranges.barrier, kind, near,
+            dict(rail=.8,wall=rng.uniform(.7,1),hedge=rng.uniform(.6,1.4),noise=rng.uniform(2,4),fence=1.1)[kind])
         put(.45, 'lamps', near, 8.)
         put(.2, 'signs', near, rng.uniform(3,5))
         put(.85, f'trees{rng.integers(4)}', far, rng.uniform(5,13), .4)

@@ -52,7 +52,8 @@ def _colour_lane(scene, rng):
 
 def _write(scene, rng):
     "Two to five letters on a lane, drawn out so that a driver can read them"
-    lines,s,tall,white = sorted(m.offset for m in scene.markings),rng.uniform(6,30),rng.uniform(1.5,4),tuple(rng.uniform(160,235)*np.ones(3))
+    lines,s,tall = sorted(m.offset for m in scene.markings),rng.uniform(6,30),rng.uniform(1.5,4)
+    white = tuple(rng.uniform(160,235)*np.ones(3))
     k = rng.integers(len(lines)-1)
     n,width = rng.integers(2,6),lines[k+1]-lines[k]
     for d in lines[k]+width*(.2+.6*np.arange(n)/n):
@@ -82,7 +83,8 @@ def vary_paint(scene:Scene, # changed
     if u[1]<ranges.ghosts:
         for m in [m for m in scene.markings if m.slot is not None and rng.random()<.6]:
             c = tuple(np.clip(np.array(scene.asphalt)*rng.uniform(.6,1.35),0,255))
-            scene.markings.insert(0, replace(m, offset=m.offset+rng.normal(0,.5), slot=None, color=c, style=['solid','dashed'][rng.integers(2)], paint=rng.uniform(.4,1)))
+            old = replace(m, offset=m.offset+rng.normal(0,.5), slot=None, color=c, style=['solid','dashed'][rng.integers(2)])
+            scene.markings.insert(0, replace(old, paint=rng.uniform(.4,1)))
     if u[2]<ranges.wrong:
         m = scene.markings[rng.integers(len(scene.markings))]
         if rng.random()<.5: m.paint *= rng.uniform(.1,.6)
@@ -99,7 +101,8 @@ def vary_course(scene:Scene, # changed
         edge = replace(last, offset=b-.25, slot=None, style='solid', fork=(begin,slope,far), paint=max(last.paint,.3))
         for s in np.arange(max(begin,NEAR), 110, 2.5): scene.strips.append((s, s+2.5, b-.1, b+float(edge.aside(s+1.2)), scene.asphalt))
         scene.markings.insert(0, edge)
-        if rng.random()<.6: scene.markings.insert(0, replace(edge, offset=last.offset, fork=(begin+25,slope,far)))   # the far side of the gore
+        gore = replace(edge, offset=last.offset, fork=(begin+25,slope,far))   # the line on its other side
+        if rng.random()<.6: scene.markings.insert(0, gore)
         scene.roadside = [r if r.d<0 else replace(r, d=r.d+far+2) for r in scene.roadside]
     if u[1]<ranges.opposite: _other_side(scene, rng)
 
@@ -113,13 +116,15 @@ def _other_side(scene, rng):
     scene.strips.insert(0, (NEAR, FAR, left, right, tuple(np.array(scene.asphalt)*rng.uniform(.85,1.15))))
     paint,c = rng.uniform(.3,1),tuple(rng.uniform(170,240)*np.ones(3))
     for k in range(lanes+1):
-        scene.markings.insert(0, Marking(right-.5-k*lane, 'solid' if k in (0,lanes) else 'dashed', None, .14, c, paint, (3.,9.,rng.uniform(0,12))))
+        style = 'solid' if k in (0,lanes) else 'dashed'
+        scene.markings.insert(0, Marking(right-.5-k*lane, style, None, .14, c, paint, (3.,9.,rng.uniform(0,12))))
     for k in range(lanes):
         s = rng.uniform(5,50)
         while s<140 and rng.random()<.75:
-            size = (rng.uniform(1.7,2),rng.uniform(1.4,1.9),rng.uniform(4,5)) if rng.random()<.85 else (2.5,rng.uniform(2.8,3.8),rng.uniform(7,12))
-            kind = 'truck' if size[1]>2.5 else ['car','van'][size[1]>1.65]
-            scene.vehicles.append(Vehicle(kind, s, right-.5-(k+.5)*lane, size, tuple(rng.uniform(20,235)*np.clip(rng.normal(1,.1,3),.6,1.2)), True))
+            truck,high,long = rng.random()<.15,rng.random(),rng.random()
+            size = (2.5,2.8+high,7+5*long) if truck else (1.7+.3*high,1.4+.5*high,4+long)
+            color = tuple(rng.uniform(20,235)*np.clip(rng.normal(1,.1,3),.6,1.08))
+            scene.vehicles.append(Vehicle('truck' if truck else ['car','van'][size[1]>1.65], s, right-.5-(k+.5)*lane, size, color, True))
             s += size[2]+rng.exponential(25)
 
 # %% ../../nbs/synth/15_variety.ipynb #08fdc2c0
@@ -142,8 +147,10 @@ def vary_lens(scene:Scene, # changed
 # %% ../../nbs/synth/15_variety.ipynb #cc133267
 def _stamp(rng): # x, y, height, text, RGB
     "A date, a speed or a place, at one of the edges"
-    text = [f'20{rng.integers(10,26)}{rng.choice(["-","/","."])}{rng.integers(1,13):02d}-{rng.integers(1,29):02d} {rng.integers(24):02d}:{rng.integers(60):02d}:{rng.integers(60):02d}',
-            f'{rng.integers(130):03d} KM/H', f'N{rng.uniform(20,60):.4f} E{rng.uniform(0,140):.4f}', 'DRIVE HD', 'CAM 1'][rng.integers(5)]
+    sep,(year,month,day,hour,minute,second) = '-/.'[rng.integers(3)],rng.integers((2010,1,1,0,0,0),(2026,13,29,24,60,60))
+    date = f'{year}{sep}{month:02d}{sep}{day:02d} {hour:02d}:{minute:02d}:{second:02d}'
+    place = f'N{rng.uniform(20,60):.4f} E{rng.uniform(0,140):.4f}'
+    text = [date, f'{rng.integers(130):03d} KM/H', place, 'DRIVE HD', f'{date}  CAM 1'][rng.integers(5)]
     y = rng.uniform(.03,.09) if rng.random()<.4 else rng.uniform(.93,.99)
     return rng.choice([.01,.3,.6,rng.uniform(0,.8)]), y, rng.uniform(.03,.075), text, tuple(int(v) for v in 235*rng.uniform(.6,1,3))
 
@@ -159,8 +166,9 @@ def vary_cabin(scene:Scene, # changed
                  wiper=rng.uniform(0,1) if u[3]<ranges.wiper else None)
     dull = rng.random()<.55   # a dashboard, or a bonnet in the car's colour
     if dull: front['gloss'] *= .2
-    stickers = [(rng.choice([rng.uniform(-.05,.25),rng.uniform(.75,1)]), rng.choice([-.05,0,rng.uniform(0,.4)]), rng.uniform(.04,.16), rng.uniform(.05,.25),
-                 tuple(int(v) for v in rng.uniform(0,255,3))) for _ in range(rng.integers(1,3))]
+    side = lambda: rng.choice([rng.uniform(-.05,.25),rng.uniform(.75,1)])
+    one = lambda: (side(), rng.choice([-.05,0,rng.uniform(0,.4)]), *rng.uniform((.04,.05),(.16,.25)), tuple(rng.uniform(0,255,3).tolist()))
+    stickers = [one() for _ in range(rng.integers(1,3))]
     stamps = [_stamp(rng) for _ in range(rng.integers(1,3))]
     scene.bonnet = 0.
     scene.cabin = Cabin(height if u[0]<ranges.bonnets else 0., color=tuple(grey if dull else paint), **front, **glass,
@@ -175,7 +183,8 @@ def vary_sensor(scene:Scene, # changed
     u,between = rng.random(3),lambda name: float(rng.uniform(*getattr(ranges,name)))
     scene.sensor = Sensor(
         exposure=between('exposure') if ranges.exposure else None,
-        white=tuple(1+ranges.balance*np.clip(rng.normal(0,1,3),-2.5,2.5)), gamma=float(np.exp(rng.uniform(*np.log(ranges.gamma)))), contrast=between('contrast'),
+        white=tuple(1+ranges.balance*np.clip(rng.normal(0,1,3),-2.5,2.5)),
+        gamma=float(np.exp(rng.uniform(*np.log(ranges.gamma)))), contrast=between('contrast'),
         black=between('black')*rng.random(), saturation=between('saturation'), vignette=between('vignette')*rng.random(),
         corners=rng.uniform(.01,.06)*(u[0]<ranges.corners), motion=rng.uniform(2,9)*(u[1]<ranges.motion), detail=min(1.,between('detail')),
         mosaic=bool(u[2]<ranges.mosaic), speckle=between('speckle')*rng.random(), sharpen=between('sharpen')*rng.random(),
@@ -186,4 +195,5 @@ def vary(scene:Scene, # changed
          ranges:SceneRanges,
         ):
     "What wide ranges add to a scene, each from a generator of its own"
-    for k,change in enumerate((vary_surface,vary_paint,vary_course,vary_lens,vary_cabin,vary_sensor)): change(scene, ranges, np.random.default_rng([scene.seed,200+k]))
+    for k,change in enumerate((vary_surface,vary_paint,vary_course,vary_lens,vary_cabin,vary_sensor)):
+        change(scene, ranges, np.random.default_rng([scene.seed,200+k]))

@@ -25,7 +25,8 @@ def sample_light(rng,       # NumPy generator
     if kind==0 and rng.random()<.4: sky = _overexposed
     sky = tuple(tuple(np.clip(np.array(c)*rng.uniform(.92,1.05)*(1+rng.normal(0,.006,3)),0,255)) for c in sky)
     gain = rng.uniform(*ranges.gain)*(1+rng.normal(0,.008,3))
-    res = Light(sky, tuple(gain), noise=rng.uniform(*ranges.noise), blur=max(0,rng.normal(ranges.defocus,ranges.defocus)), haze=rng.uniform(0,.5),
+    res = Light(sky, tuple(gain), noise=rng.uniform(*ranges.noise),
+                blur=max(0,rng.normal(ranges.defocus,ranges.defocus)), haze=rng.uniform(0,.5),
                 quality=int(rng.integers(72,96)))
     if category not in ('hlight','shadow') and rng.random()<rain:
         res.rain,res.noise,res.sky = rng.uniform(.3,1),res.noise+1,((140.,145.,150.),(180.,184.,188.))
@@ -42,7 +43,8 @@ def vary_night(scene:Scene, # changed
                ranges:SceneRanges, rng, # NumPy generator
               ):
     "Make it night, or the night of its category another one"
-    here,dark,beam,unlit,lamps = rng.random(),rng.uniform(*ranges.ambient),rng.uniform(*ranges.beam or (1,1)),rng.random(),rng.uniform(.4,1.5)
+    here,dark,beam = rng.random(),rng.uniform(*ranges.ambient),rng.uniform(*ranges.beam or (1,1))
+    unlit,lamps = rng.random(),rng.uniform(.4,1.5)
     light = scene.light
     if here>=ranges.night and not (light.night and ranges.beam): return
     if not light.night: light.noise = light.noise+2
@@ -64,7 +66,8 @@ def vary_air(scene:Scene, # changed
     if light.night: return
     if u[1]<ranges.dusk:
         k = float(amount[1])
-        light.sky,light.gain = ((70.,80.,115.),(215.,175.,150.)) if u[3]<.5 else ((90.,95.,110.),(150.,150.,160.)),tuple(k*np.array(light.gain)*(1.,.94,.9))
+        light.sky = ((70.,80.,115.),(215.,175.,150.)) if u[3]<.5 else ((90.,95.,110.),(150.,150.,160.))
+        light.gain = tuple(k*np.array(light.gain)*(1.,.94,.9))
         light.shade,light.glare = 0.,None
     if u[2]<ranges.fog:
         light.fog,light.shade,grey = float(amount[0]),0.,160+80*u[3]
@@ -84,7 +87,8 @@ def vary_shadows(scene:Scene, # changed
     d0,d1 = (a-5,a+reach) if side else (b-reach,b+5)
     if u[2]<.4: scene.shadows.append((NEAR, FAR if u[3]<.6 else rng.uniform(15,90), d0, d1, dark))   # along the road
     else:   # one after another, as of trees, houses or poles
-        for s in np.arange(rng.uniform(NEAR,gap), 120, gap): scene.shadows.append((s, s+width*rng.uniform(.6,1.4), d0, d1+rng.normal(0,.5), dark))
+        for s in np.arange(rng.uniform(NEAR,gap), 120, gap):
+            scene.shadows.append((s, s+width*rng.uniform(.6,1.4), d0, d1+rng.normal(0,.5), dark))
     for v in scene.vehicles:   # and of vehicles, to the same side
         x = v.size[1]*rng.uniform(.3,1.2)*(1 if side else -1)
         scene.shadows.append((max(NEAR,v.s), v.s+v.size[2], *sorted((v.d-.5*np.sign(x)*v.size[0],v.d+.5*np.sign(x)*v.size[0]+x)), dark))
@@ -112,4 +116,5 @@ def vary_light(scene:Scene, # changed
                ranges:SceneRanges,
               ):
     "What wide ranges add to the light of a scene, each from a generator of its own"
-    for k,vary in enumerate((vary_night,vary_air,vary_shadows,vary_overheads)): vary(scene, ranges, np.random.default_rng([scene.seed,100+k]))
+    for k,vary in enumerate((vary_night,vary_air,vary_shadows,vary_overheads)):
+        vary(scene, ranges, np.random.default_rng([scene.seed,100+k]))
