@@ -148,11 +148,11 @@ WIDE = SceneRanges(
     asphalt=(35,165), tint=.03, concrete=.3, grain=(.3,2.2), ruts=(-.15,.22), oil=(0.,.3),
     patches=1.5, skids=.12, lettered=.06, coloured=.06, snow=.05,
     traffic=(0,.9), gap=9., barrier=.65, barriers=(.4,.25,.12,.11,.12), near=(.1,2.5), trees=(.5,14), houses=.35, bridges=.16, gantries=.14,
-    opposite=.3, night=.1, ambient=(.05,.45), unlit=.45, beam=(.3,2.2), dusk=.08, tunnel=.03, fog=.06, wet=.1, shade=.15, cast=.3, sky=.035,
+    opposite=.3, night=.1, ambient=(.05,.45), unlit=.45, beam=(.3,1.7), dusk=.08, tunnel=.03, fog=.06, wet=.1, shade=.15, cast=.3, sky=.035,
     cabins=1., bonnet=(.02,.25), bonnets=.7, gloss=(0.,.8), reflection=.3, dirt=.2, wiper=.06, stickers=.25, stamps=.3,
-    sensors=.95, gain=(.5,1.4), exposure=(65,150), balance=.045, gamma=(.65,1.6), contrast=(0.,.9), black=(0.,30.), saturation=(.2,1.5),
+    sensors=.95, gain=(.5,1.4), exposure=(65,150), balance=.045, gamma=(.65,1.6), contrast=(0.,1.4), black=(0.,30.), saturation=(.2,1.5),
     vignette=(0.,.6), corners=.06,
-    noise=(0.,10.), speckle=(0.,16.), defocus=1.1, motion=.12, detail=(.4,1.6), mosaic=.25, sharpen=(0.,1.6), quality=(20,98))
+    noise=(0.,10.), speckle=(0.,16.), defocus=.8, motion=.1, detail=(.5,2.2), mosaic=.25, sharpen=(0.,2.4), quality=(20,98))
 
 def find_ranges(ranges,            # a `SceneRanges`, or 'narrow', 'wide'
                 layout='culane',   # 'culane', 'tusimple': whose roads are narrow, and whose habits of labelling the wide ones have

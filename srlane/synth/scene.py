@@ -116,7 +116,7 @@ class Sensor:
     exposure:float|None = None # mean grey value that the camera aims at; None: it takes the light as it is
     white:tuple = (1.,1.,1.)  # gain of red, green, blue
     gamma:float = 1.          # above 1 the middle tones are darker
-    contrast:float = 0.       # 0…1: how much of an S the tone curve is
+    contrast:float = 0.       # how much of an S the tone curve is, 0…1, beyond 1 it clips
     black:float = 0.          # grey value of black
     saturation:float = 1.     # 0 is grey
     vignette:float = 0.       # how much darker the corners are, 0…1

@@ -26,7 +26,7 @@ def draw_lens(frame:Frame): # changed: from the camera's picture to the one that
 def auto_gain(frame:Frame)->float:
     "By what a camera multiplies the light to reach the grey value it aims at, as far as it can"
     s = frame.scene.sensor
-    return 1. if s.exposure is None else float(np.clip(s.exposure/max(frame.img[::8,::8].mean(),1), .4, 1.6 if frame.light.night else 3.))
+    return 1. if s.exposure is None else float(np.clip(s.exposure/max(frame.img[::8,::8].mean(),1), .4, 1.2 if frame.light.night else 3.))
 
 def tone_table(sensor,  # a `Sensor`
                gain=1., # of all colours

@@ -178,13 +178,20 @@ def _read_manifest(root)->dict:
         raise ValueError(f'{f} was not written by srlane.synth; delete {root} or name another folder')
     return manifest
 
+def _differences(there:dict, asked:dict)->list:
+    "What two settings disagree about, in words; of ranges only those that differ"
+    both = bool(there.get('ranges') and asked.get('ranges'))
+    flat = lambda d: {**d, **(d['ranges'] if both else {}), 'ranges':'wide' if d.get('ranges') else 'narrow'}
+    there = flat(there)
+    return [f'{k}: {there.get(k)} there, {v} asked for' for k,v in flat(asked).items() if there.get(k)!=v]
+
 def _open_tree(root, settings)->bool:
     "Whether the tree is complete; an error if it is not ours to write"
     root = Path(root)
     if root.exists() and not root.is_dir(): raise FileExistsError(f'{root} is a file; name a folder for the synthetic roads')
     if (root/_manifest).exists():
         there = (manifest := _read_manifest(root))['settings']
-        if diff := [f'{k}: {there.get(k)} there, {v} asked for' for k,v in settings.items() if there.get(k)!=v]:
+        if diff := _differences(there, settings):
             raise FileExistsError(f'{root} holds synthetic roads of other settings ({", ".join(diff)}); '
                                   'name another folder or delete this one')
         return bool(manifest.get('complete'))
