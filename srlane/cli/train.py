@@ -26,7 +26,7 @@ def _synth_options(p):
     p.add_argument('root', type=path_name, metavar='ROOT', help='folder to write; files in it that srlane has not made are left alone')
     p.add_argument('--categories', nargs='+', metavar='NAME', help='only roads of these CULane categories')
     p.add_argument('--ranges', choices=['narrow', 'wide'], default='narrow',
-                   help='one kind of camera and road, or all that the world has (default: narrow)')
+                   help='one kind of camera and road, or all that the world has')
     p.add_argument('--seed', type=_seed, default=0, metavar='N', help='seed of the roads (default: 0)')
     p.add_argument('--workers', type=whole_number(0, 1024), metavar='N', help='worker processes (default: one per core)')
 
