@@ -43,7 +43,8 @@ roads = dict(train=640, val=96, test=200)
 def make_scene(camera, split, i):
     "Scene `i` of a split"
     from srlane.synth import day_categories
-    from srlane.synth.sample import HIGHWAY, STREET, sample_scene
+    from srlane.synth.ranges import HIGHWAY, STREET
+    from srlane.synth.sample import sample_scene
     if camera.stand and split == 'train' and i % 8 >= 4: i -= i % 4      # the last four of eight are one
     rng, ranges = np.random.default_rng(([*roads].index(split), i)), HIGHWAY if camera.highway else STREET
     return sample_scene(rng, day_categories[i % len(day_categories)], camera.size, ranges, 0.)
