@@ -7,7 +7,6 @@ __all__ = ['clip_polyline', 'clean_polyline', 'x_spline', 'sample_xs']
 
 # %% ../../nbs/lane/01_polyline.ipynb #5b647a7d
 import numpy as np
-from scipy.interpolate import InterpolatedUnivariateSpline
 
 # %% ../../nbs/lane/01_polyline.ipynb #0dee703d
 def clip_polyline(points, # (n, 2) x, y of consecutive points
@@ -45,8 +44,9 @@ def clean_polyline(points, # (n, 2) x, y in pixels of the network's image
 # %% ../../nbs/lane/01_polyline.ipynb #31edde15
 def x_spline(ys, # (n,) strictly increasing, n ≥ 2
              xs, # (n,) x at each
-            )->InterpolatedUnivariateSpline: # y → x; cubic where there are four points or more
+            ): # `InterpolatedUnivariateSpline` y → x; cubic where there are four points or more
     "The smooth curve through a lane's points"
+    from scipy.interpolate import InterpolatedUnivariateSpline      # 0.3 s to import, and who only reads files needs none
     return InterpolatedUnivariateSpline(ys, xs, k=min(3, len(ys) - 1))
 
 # %% ../../nbs/lane/01_polyline.ipynb #43b38165
