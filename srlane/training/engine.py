@@ -7,12 +7,12 @@ __all__ = ['Engine']
 
 # %% ../../nbs/training/10_engine.ipynb #31f44d67
 import os, threading
+from concurrent.futures import ThreadPoolExecutor
 import torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
 from ..basics import user_path
 from ..models.detector import build_net, split_batch
-from ..models.infer import infer
 from .checkpoint import CheckpointError
 from .devices import build_fabric, check_clipping
 from .optim import build_optimizer, build_scheduler
@@ -184,17 +184,27 @@ def infer_forward(self:Engine, batch)->torch.Tensor: # (B, N, 4+P)
     with self.fabric.autocast(): return self.network(batch)
 
 @patch
+@torch.no_grad()
 def find_lanes(self:Engine,
                batches,              # on the network's device
                interruptible=False,  # by a request to stop
+               then=None,            # gets the lanes of each batch, image index → list of `Lane`
               )->dict:               # image index → list of `Lane`
-    "The lanes of this process's share of the images"
+    "The lanes of this process's share of the images; a thread decodes a batch while the next is in the network"
     self.net.eval()
     self.broadcast_buffers()
-    found = {}
-    for batch, _, lanes in infer(self.network, batches, self.infer_forward):
-        found.update(zip([m['index'] for m in batch['meta']], lanes))
-        if interruptible and self.stop_reason: break
+    found, work = {}, None
+    def decode(rows, meta):
+        lanes = dict(zip([m['index'] for m in meta], self.network.get_lanes(rows, meta)))
+        found.update(lanes)
+        if then: then(lanes)
+    with ThreadPoolExecutor(1) as pool:
+        for batch in batches:
+            rows = self.infer_forward(batch)
+            if work: work.result()
+            work = pool.submit(decode, rows, batch['meta'])
+            if interruptible and self.stop_reason: break
+        if work: work.result()
     return found
 
 # %% ../../nbs/training/10_engine.ipynb #afde2b40
