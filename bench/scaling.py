@@ -19,6 +19,7 @@ from srlane.lane import Lane
 from srlane.models.detector import build_net
 from srlane.runner import Runner, launch
 from srlane.synth import make_culane
+from srlane.training.callbacks import Callback
 from srlane.training.checkpoint import save_checkpoint
 
 BATCH = 16     # of all processes together
@@ -30,17 +31,22 @@ def settings(root, *more):
 
 # --- Called in processes of their own
 
+class Clock(Callback):
+    "Seconds of the clock and of this process's CPU, at the end of each step"
+    def __init__(self): self.seconds = []
+    def after_step(self, runner, batch, output): self.seconds.append((time.perf_counter(), time.process_time()))
+
 def run(root, processes, batch, steps):
-    "Median seconds of a step of a run, and of its wait for samples"
+    "Median seconds of a step of a run: of the clock, of the first process's CPU, of its wait for samples"
     cfg = settings(root, f'batch_size={batch}', f'gpus={processes}', f'total_iter={steps}')
     def train(runner):
+        runner.callbacks.append(clock := Clock())
         with runner.session() as (loader, sampler):
             while runner.state.step < steps:
                 runner.train_epoch(loader)
                 runner.state.epoch, runner.state.samples_seen = runner.state.epoch + 1, 0
                 sampler.seek(runner.state.epoch)
-        rates = runner.recorder.history.rates
-        return [median(rates[k][2:]) for k in ('batch_time', 'data_time')]
+        return [*np.median(np.diff(clock.seconds, axis=0)[1:], 0).tolist(), median(runner.recorder.history.rates['data_time'][2:])]
     with contextlib.redirect_stdout(io.StringIO()): return launch(cfg, train) if processes > 1 else train(Runner(cfg))
 
 def reduce(rank, processes, n, file):
@@ -100,12 +106,12 @@ def measure(root, steps, rounds):
     demo, large = settings(root), load_config('culane_r18', f'data_root={root}/culane', 'backbone.pretrained=false')
     net, big = build_net(load_config('demo', 'backbone.pretrained=false')), build_net(large)
     count = {k: sum(p.numel() for p in m.parameters()) for k, m in (('demo', net), ('culane_r18', big))}
-    found = {k: [] for k in ('steps', 'runs', 'reduce', 'sample', 'sample_large', 'score', 'wait')}
+    found = {k: [] for k in ('steps', 'runs', 'cpu', 'run_cpu', 'reduce', 'sample', 'sample_large', 'score', 'wait')}
     for turn in range(rounds):
         one = {b: json.loads(subprocess.run(child('run', root, 1, b, steps), check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for b in (BATCH, BATCH//2, BATCH//4)}
-        found['steps'].append([o[0] for o in one.values()]); found['wait'].append([o[1] for o in one.values()])
-        many = [json.loads(subprocess.run(child('run', root, n, BATCH, steps), check=True, capture_output=True, text=True).stdout.splitlines()[-1])[0] for n in (2, 4)]
-        found['runs'].append([one[BATCH][0], *many])
+        found['steps'].append([o[0] for o in one.values()]); found['cpu'].append([o[1] for o in one.values()]); found['wait'].append([o[2] for o in one.values()])
+        many = [json.loads(subprocess.run(child('run', root, n, BATCH, steps), check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for n in (2, 4)]
+        for k, i in (('runs', 0), ('run_cpu', 1)): found[k].append([one[BATCH][i], *(o[i] for o in many)])
         sums = []
         for n in (2, 4):
             ranks = [subprocess.Popen(child('reduce', r, n, count['demo'], f'{root}/meet{turn}-{n}'), stdout=subprocess.PIPE, text=True) for r in range(n)]
@@ -114,7 +120,7 @@ def measure(root, steps, rounds):
         found['sample'].append(sample_seconds(demo, 24)); found['sample_large'].append(sample_seconds(large, 16)); found['score'].append(score_seconds(demo))
     middle = {k: np.median(np.array(v), 0).round(6).tolist() for k, v in found.items()}
     seconds, megabytes = checkpoint_part(big, root)
-    return dict(batch=BATCH, local_batch=[BATCH, BATCH//2, BATCH//4], step_s=middle['steps'], wait_s=middle['wait'], processes=[1, 2, 4], run_step_s=middle['runs'], reduce_s=dict(zip('24', middle['reduce'])),
+    return dict(batch=BATCH, local_batch=[BATCH, BATCH//2, BATCH//4], step_s=middle['steps'], step_cpu_s=middle['cpu'], wait_s=middle['wait'], processes=[1, 2, 4], run_step_s=middle['runs'], run_cpu_s=middle['run_cpu'], reduce_s=dict(zip('24', middle['reduce'])),
                 parameters=count, sample_s=dict(demo=middle['sample'], culane_r18=middle['sample_large']), score_s=middle['score'], checkpoint_s=round(seconds, 4), checkpoint_mb=round(megabytes, 1),
                 cores=core_count(), load=round(os.getloadavg()[0], 1), steps=steps, rounds=rounds)
 
