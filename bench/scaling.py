@@ -49,6 +49,10 @@ def run(root, processes, batch, steps):
         return [*np.median(np.diff(clock.seconds, axis=0)[1:], 0).tolist(), median(runner.recorder.history.rates['data_time'][2:])]
     with contextlib.redirect_stdout(io.StringIO()): return launch(cfg, train) if processes > 1 else train(Runner(cfg))
 
+def runs(root, steps):
+    "`run` with 2 and 4 processes, which are forked and so come before anything is trained here, then with one and the local batches of 1, 2 and 4"
+    return [run(root, *o, steps) for o in ((2, BATCH), (4, BATCH), (1, BATCH), (1, BATCH//2), (1, BATCH//4))]
+
 def reduce(rank, processes, n, file):
     "Median seconds of the sum of `n` numbers over processes"
     torch.distributed.init_process_group('gloo', init_method=f'file://{file}', rank=rank, world_size=processes)
@@ -101,17 +105,16 @@ def child(*words):
     return [sys.executable, __file__, '--child', *map(str, words)]
 
 def measure(root, steps, rounds):
-    make_culane(f'{root}/roads', n_train=64, n_val=40, n_test=1, size=(820, 295), workers=0, progress=False)
-    make_culane(f'{root}/culane', n_train=8, n_val=1, n_test=1, workers=0, progress=False)
+    make_culane(f'{root}/roads', n_train=32, n_val=16, n_test=1, size=(820, 295), workers=0, progress=False)
+    make_culane(f'{root}/culane', n_train=4, n_val=1, n_test=1, workers=0, progress=False)
     demo, large = settings(root), load_config('culane_r18', f'data_root={root}/culane', 'backbone.pretrained=false')
     net, big = build_net(load_config('demo', 'backbone.pretrained=false')), build_net(large)
     count = {k: sum(p.numel() for p in m.parameters()) for k, m in (('demo', net), ('culane_r18', big))}
-    found = {k: [] for k in ('steps', 'runs', 'cpu', 'run_cpu', 'reduce', 'sample', 'sample_large', 'score', 'wait')}
+    found = {k: [] for k in ('steps', 'runs', 'cpu', 'run_cpu', 'run_wait', 'reduce', 'sample', 'sample_large', 'score', 'wait')}
     for turn in range(rounds):
-        one = {b: json.loads(subprocess.run(child('run', root, 1, b, steps), check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for b in (BATCH, BATCH//2, BATCH//4)}
-        found['steps'].append([o[0] for o in one.values()]); found['cpu'].append([o[1] for o in one.values()]); found['wait'].append([o[2] for o in one.values()])
-        many = [json.loads(subprocess.run(child('run', root, n, BATCH, steps), check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for n in (2, 4)]
-        for k, i in (('runs', 0), ('run_cpu', 1)): found[k].append([one[BATCH][i], *(o[i] for o in many)])
+        runs = json.loads(subprocess.run(child('runs', root, steps), check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        for i, (part, whole) in enumerate((('steps', 'runs'), ('cpu', 'run_cpu'), ('wait', 'run_wait'))):
+            found[part].append([o[i] for o in runs[2:]]); found[whole].append([runs[k][i] for k in (2, 0, 1)])
         sums = []
         for n in (2, 4):
             ranks = [subprocess.Popen(child('reduce', r, n, count['demo'], f'{root}/meet{turn}-{n}'), stdout=subprocess.PIPE, text=True) for r in range(n)]
@@ -134,7 +137,7 @@ def main():
     torch.set_num_threads(1)
     if a.child:
         what, *words = a.child
-        if what == 'run': print(json.dumps(run(words[0], *map(int, words[1:]))))
+        if what == 'runs': print(json.dumps(runs(words[0], int(words[1]))))
         else: print(json.dumps(reduce(*map(int, words[:3]), words[3])))
         return
     if a.quick: a.steps, a.rounds = 3, 1
