@@ -11,6 +11,23 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 from pathlib import Path
 from statistics import median
 import numpy as np, torch
+
+def reduce(rank, processes, n, file):
+    "Median seconds of the sum of `n` numbers over processes"
+    torch.distributed.init_process_group('gloo', init_method=f'file://{file}', rank=rank, world_size=processes)
+    seconds, numbers = [], torch.ones(n)
+    for _ in range(8):
+        torch.distributed.barrier()
+        start = time.perf_counter()
+        torch.distributed.all_reduce(numbers)
+        seconds.append(time.perf_counter() - start)
+    torch.distributed.destroy_process_group()
+    return median(seconds[2:])
+
+if sys.argv[1:3] == ['--child', 'reduce']:     # six processes, which need no more than torch
+    print(json.dumps(reduce(*map(int, sys.argv[3:6]), sys.argv[6])))
+    sys.exit()
+
 from srlane.basics import core_count
 from srlane.config import load_config
 from srlane.data.evaluation import Evaluation
@@ -52,18 +69,6 @@ def run(root, processes, batch, steps):
 def runs(root, steps):
     "`run` with 2 and 4 processes, which are forked and so come before anything is trained here, then with one and the local batches of 1, 2 and 4"
     return [run(root, *o, steps) for o in ((2, BATCH), (4, BATCH), (1, BATCH), (1, BATCH//2), (1, BATCH//4))]
-
-def reduce(rank, processes, n, file):
-    "Median seconds of the sum of `n` numbers over processes"
-    torch.distributed.init_process_group('gloo', init_method=f'file://{file}', rank=rank, world_size=processes)
-    seconds, numbers = [], torch.ones(n)
-    for _ in range(8):
-        torch.distributed.barrier()
-        start = time.perf_counter()
-        torch.distributed.all_reduce(numbers)
-        seconds.append(time.perf_counter() - start)
-    torch.distributed.destroy_process_group()
-    return median(seconds[2:])
 
 # --- The parts that need no other process
 
@@ -136,10 +141,7 @@ def main():
     a = p.parse_args()
     torch.set_num_threads(1)
     if a.child:
-        what, *words = a.child
-        if what == 'runs': print(json.dumps(runs(words[0], int(words[1]))))
-        else: print(json.dumps(reduce(*map(int, words[:3]), words[3])))
-        return
+        return print(json.dumps(runs(a.child[1], int(a.child[2]))))
     if a.quick: a.steps, a.rounds = 3, 1
     with tempfile.TemporaryDirectory() as root: out = measure(root, a.steps, a.rounds)
     print(f"{out['cores']} cores, load {out['load']}, medians of {out['rounds']} rounds of {out['steps']} steps")
