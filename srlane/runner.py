@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from . import __version__
 from .basics import progress
 from .config import check_values, experiment, options_given
-from .data.evaluation import evaluate
+from .data.evaluation import Evaluation
 from .data.loader import build_dataloader
 from .look.predictions import draw_predictions
 from .metrics import Score
@@ -147,13 +147,14 @@ def train_epoch(self:Runner, train_loader):
 
 # %% ../nbs/30_runner.ipynb #1f394ea2
 @patch
-def score(self:Runner, dataset, found, # `LaneDataset`; dict of image index to list of `Lane`
+def score(self:Runner, evaluation, found, # `Evaluation`; dict of image index to list of `Lane`
          )->Score:
     "The dataset's metric, computed by the first process and told to the others"
     score = None
     if self.fabric.is_global_zero:
-        if self.cfg.view: draw_predictions(dataset, found, self.recorder.work_dir/'visualization')
-        score = evaluate(dataset, found, self.recorder.work_dir)
+        if self.cfg.view: draw_predictions(evaluation.dataset, found, self.recorder.work_dir/'visualization')
+        if self.fabric.world_size > 1: evaluation.add(found)
+        score = evaluation.score(self.recorder.work_dir)
     return self.fabric.broadcast(score)
 
 # %% ../nbs/30_runner.ipynb #4f5f62aa
@@ -193,10 +194,11 @@ def validate(self:Runner,
     try:
         call_event(self.callbacks, 'before_validate', self)
         batches = progress(loader, 'Validate', self.show_progress and self.fabric.is_global_zero)
-        found = self.find_lanes(batches, interruptible=training)
+        evaluation = Evaluation(loader.dataset)
+        found = self.find_lanes(batches, interruptible=training, then=evaluation.add if self.fabric.world_size == 1 else None)
         if training and self.should_stop(now=True):
             raise ValidationInterrupted(f'{split}, step {self.state.step}: validation interrupted by stop request; it will run on resume')
-        score = self.score(loader.dataset, gather_lanes(self.fabric, found))
+        score = self.score(evaluation, gather_lanes(self.fabric, found))
         self.recorder.record_validation(score, split, memory_used(self.fabric.device))
         if split == 'val': self.keep_best(score.metric)
         validation = Validation(score.metric, score)

@@ -187,13 +187,15 @@ def infer_forward(self:Engine, batch)->torch.Tensor: # (B, N, 4+P)
 def find_lanes(self:Engine,
                batches,              # on the network's device
                interruptible=False,  # by a request to stop
+               then=None,            # gets the lanes of each batch, image index → list of `Lane`
               )->dict:               # image index → list of `Lane`
     "The lanes of this process's share of the images"
     self.net.eval()
     self.broadcast_buffers()
     found = {}
-    for batch, _, lanes in infer(self.network, batches, self.infer_forward):
-        found.update(zip([m['index'] for m in batch['meta']], lanes))
+    for batch, _, lanes in infer(self.network, batches, self.infer_forward, ahead=True):
+        found.update(new := dict(zip([m['index'] for m in batch['meta']], lanes)))
+        if then: then(new)
         if interruptible and self.stop_reason: break
     return found
 
