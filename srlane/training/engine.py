@@ -201,7 +201,7 @@ def prepare_votes(self:Engine):
 def agree(self:Engine, mine:bool)->bool:
     "Whether all devices say yes"
     if self.fabric.world_size == 1: return mine
-    refused = torch.tensor(float(not mine))
+    refused = torch.full((), float(not mine))
     torch.distributed.all_reduce(refused, group=self._votes)
     return not refused
 

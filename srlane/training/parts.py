@@ -6,11 +6,10 @@
 __all__ = ['StepStart', 'fewest_parts']
 
 # %% ../../nbs/training/10_parts.ipynb #c05893bd
-import re
+import random, re
 from typing import Callable
-import torch
+import numpy as np, torch
 from torch import nn
-from .state import random_state, set_random_state
 
 # %% ../../nbs/training/10_parts.ipynb #7cebc802
 _words = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory|alloc_failed|bad_alloc", re.IGNORECASE)
@@ -24,14 +23,18 @@ def is_out_of_memory(error:BaseException)->bool:
 class StepStart:
     "What an attempt at a step changes: buffers and random generators, as they are now"
     def __init__(self, net:nn.Module):
-        self.buffers, self.random = [(b, b.detach().clone()) for b in net.buffers()], random_state()
+        self.buffers, self.random = [(b, b.detach().clone()) for b in net.buffers()], (random.getstate(), np.random.get_state())
+        self.torch, self.cuda = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
 
     @torch.no_grad()
     def restore(self):
         "Put them back, and give back what the device's allocator holds in reserve"
         for b, kept in self.buffers: b.copy_(kept)
-        set_random_state(self.random)
-        if torch.cuda.is_initialized(): torch.cuda.empty_cache()
+        for put, state in zip((random.setstate, np.random.set_state), self.random): put(state)
+        torch.set_rng_state(self.torch)
+        if not self.cuda: return
+        torch.cuda.set_rng_state_all(self.cuda)
+        torch.cuda.empty_cache()
 
 # %% ../../nbs/training/10_parts.ipynb #d4f720ad
 def _try(attempt, parts):
