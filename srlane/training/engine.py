@@ -66,12 +66,13 @@ def build(self:Engine,
     self.net = build_net(OmegaConf.merge(cfg, dict(backbone=dict(pretrained=False))) if resuming else cfg)
     if not resuming: self.load_network()
     self.net = prepare_network(self.net, cfg.freeze, cfg.sync_bn, cfg.channels_last, cfg.compile)
-    self.optimizer = build_optimizer(cfg, self.net)
-    self.scheduler = build_scheduler(cfg, self.optimizer)
     if fabric is None:
         fabric, notes = build_fabric(cfg, loggers)
         if 'LT_CLI_USED' not in os.environ: fabric.launch()      # `fabric run` has done that
         for note in notes: self.log(note)
+    scaled_and_clipped = cfg.clip_grad and fabric.strategy.precision.precision == '16-mixed'
+    self.optimizer = build_optimizer(cfg, self.net, fused=fabric.device.type == 'cuda' and not scaled_and_clipped)
+    self.scheduler = build_scheduler(cfg, self.optimizer)
     check_clipping(self.optimizer, str(fabric.strategy.precision.precision), cfg.clip_grad)
     self.fabric = fabric
     self.net, self.optimizer = fabric.setup(self.net, self.optimizer)

@@ -12,7 +12,8 @@ import numpy as np, torch
 from torch import nn
 
 # %% ../../nbs/training/10_parts.ipynb #7cebc802
-_words = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory|alloc_failed|bad_alloc", re.IGNORECASE)
+_words = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory|alloc_failed|bad_alloc|"
+                    r"could not (?:create|execute) a (?:primitive|memory)", re.IGNORECASE)      # oneDNN says no more than that
 
 def is_out_of_memory(error:BaseException)->bool:
     "Whether an error says that memory ran out, of the device or of the machine"
