@@ -423,11 +423,12 @@ def memory(root:Path, quick:bool)->list:
     "Out of memory in one process or in one of two: the step is made again in more parts, everywhere, as if it had had them from the start; a resumed run begins with them"
     if sys.platform != 'linux': return print('only Linux limits the memory of a process: not tried') or []
     roads, problems = make_roads(root/'roads'), []
-    more = dict(img_w=512, img_h=192, batch_size=8, total_iter=4, save_interval=1)
+    more = dict(img_w=800, img_h=320, batch_size=8, total_iter=3, save_interval=1)      # large: oneDNN keeps 20 MB for each new size of a batch
+    plain = os.environ | dict(MALLOC_ARENA_MAX='1', MALLOC_MMAP_THRESHOLD_='65536')      # what is freed is free at once, as with the allocator of a GPU
     for gpus in (1, 2):
         def go(name, *flags, **extra):
             out, log = root/f'{name}{gpus}.pt', root/f'{name}{gpus}.txt'
-            codes = end(start([[sys.executable, here, *flags, '--report', out, *settings(roads, root/f'{name}{gpus}', **more | dict(gpus=gpus) | extra)]], log), 180)
+            codes = end(start([[sys.executable, here, *flags, '--report', out, *settings(roads, root/f'{name}{gpus}', **more | dict(gpus=gpus) | extra)]], log, env=plain), 180)
             if any(codes): raise RuntimeError(f'{name}, {gpus} processes: exit codes {codes}:\n{log.read_text()[-3000:]}')
             return torch.load(out, weights_only=True), load_checkpoint(newest(root/f'{name}{gpus}'))['n_parts'], log.read_text()
         try:
@@ -438,7 +439,7 @@ def memory(root:Path, quick:bool)->list:
             wanted, *_ = go('wanted', accumulate=n)
             if not same(found['losses'], wanted['losses']) or not same(found['weights'], wanted['weights']):
                 problems.append(f"{gpus} processes: {n} parts from the start give other weights, by {(found['weights'] - wanted['weights']).abs().max().item():g}")
-            _, again, said = go('starved', accumulate='auto', total_iter=6, resume_from='auto')
+            _, again, said = go('starved', accumulate='auto', total_iter=4, resume_from='auto')
             if again != n or said.count('out of memory with') > len(words): problems.append(f'{gpus} processes: resumed with {again} parts instead of {n}:\n{said[-1500:]}')
         except (RuntimeError, CheckpointError) as e: problems.append(str(e))
     return problems
@@ -676,7 +677,7 @@ def main():
     if sys.argv[1:3] == ['--stop', '--report']: return report(Path(sys.argv[3]), sys.argv[4:], [StopInValidation()])
     if sys.argv[1:3] == ['--starve', '--report']:
         several = any(o == 'gpus=2' for o in sys.argv)
-        return report(Path(sys.argv[3]), sys.argv[4:], [Starve([1] if several else [0], int(6e7 if several else 12e7))])
+        return report(Path(sys.argv[3]), sys.argv[4:], [Starve([1] if several else [0], int(18e7 if several else 3e8))])
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('names', nargs='*', metavar='GROUP'); p.add_argument('--quick', action='store_true')
     args = p.parse_args()

@@ -113,7 +113,8 @@ def load_schedule(optimizer, scheduler,
                                   'load_from starts from scratch with these weights')
     configured = [dict(g) for g in optimizer.param_groups]
     saved = state['optimizer']
-    groups = [g | {k: v for k, v in now.items() if k == 'fused'} for g, now in zip(saved['param_groups'], configured)]    # as the device has it
+    own = [{k: v for k, v in g.items() if k == 'fused'} for g in configured]                  # is a matter of the device
+    groups = [g | now for g, now in zip(saved['param_groups'], own)]
     groups += saved['param_groups'][len(groups):]
     try: optimizer.load_state_dict(saved | dict(param_groups=groups))
     except ValueError as e:
