@@ -677,7 +677,7 @@ def main():
     if sys.argv[1:3] == ['--stop', '--report']: return report(Path(sys.argv[3]), sys.argv[4:], [StopInValidation()])
     if sys.argv[1:3] == ['--starve', '--report']:
         several = any(o == 'gpus=2' for o in sys.argv)
-        return report(Path(sys.argv[3]), sys.argv[4:], [Starve([1] if several else [0], int(18e7 if several else 3e8))])
+        return report(Path(sys.argv[3]), sys.argv[4:], [Starve([1] if several else [0], int(12e7 if several else 23e7))])
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('names', nargs='*', metavar='GROUP'); p.add_argument('--quick', action='store_true')
     args = p.parse_args()
