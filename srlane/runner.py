@@ -105,8 +105,9 @@ def log_memory(self:Runner,
     size, batch = (cfg.img_w, cfg.img_h), min(cfg.batch_size, len(loader.dataset))
     if self.memory_checked == (training, batch, size): return
     self.memory_checked = training, batch, size
-    parts = cfg.accumulate if training else 1
-    self.log(check_memory(self.network, self.fabric, size, batch, loader.num_workers, parts, training))
+    words, parts = check_memory(self.network, self.fabric, size, batch, loader.num_workers, cfg.accumulate if training else 1, training)
+    self.log(words)
+    if training: self.n_parts = max(self.n_parts, parts)
 
 # %% ../nbs/30_runner.ipynb #3e01c7d0
 @patch
