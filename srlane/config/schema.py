@@ -225,7 +225,8 @@ class LossSettings:
 # %% ../../nbs/config/02_schema.ipynb #5809a1c0
 @dataclass
 class OptimizationSettings:
-    accumulate:int = number(1, 1, 65536)        # micro-batches into which a device cuts its share of a batch, where that exceeds its memory
+    # micro-batches into which a device cuts its share of a batch, where that exceeds its memory; auto: as few as fit, found by trying
+    accumulate:Any = 1
     clip_grad:float = number(0., 0, 1e9)        # greatest norm of the gradient; 0: no limit
     ema:float = number(0., 0, 0.999999)         # decay of averaged weights, which are then what is validated; 0: none
     freeze:List[str] = field(default_factory=list)  # parts of the network that are not trained, e.g. [backbone]

@@ -8,6 +8,7 @@ __all__ = ['EpochSampler', 'collate', 'lane_loader', 'build_dataset', 'build_dat
 # %% ../../nbs/data/08_loader.ipynb #01f9eb65
 import multiprocessing, os, signal, sys, threading
 from contextlib import contextmanager
+from itertools import chain, islice
 from multiprocessing import resource_tracker
 import cv2, torch
 import numpy as np
@@ -86,12 +87,17 @@ def _init_worker(worker:int): # its number
     recycle_memory()
     torch.set_num_threads(1)
 
+_one_start = threading.Lock()
+
 class _WorkerLoader(DataLoader):
-    "A `DataLoader` whose workers never see an interrupt"
+    "A `DataLoader` whose workers never see an interrupt, and which starts when no other is starting"
     def __iter__(self):
-        if self.num_workers and (self.multiprocessing_context or multiprocessing).get_start_method() != 'fork':
+        if not self.num_workers: return super().__iter__()
+        if (self.multiprocessing_context or multiprocessing).get_start_method() != 'fork':
             resource_tracker.ensure_running()   # starting it later would let interrupts through again
-        with _hold_interrupts(): return super().__iter__()
+        with _one_start:
+            with _hold_interrupts(): batches = super().__iter__()
+            return chain([*islice(batches, 1)], batches) if self.pin_memory else batches
 
 # %% ../../nbs/data/08_loader.ipynb #1ec9804b
 def lane_loader(dataset:LaneDataset,

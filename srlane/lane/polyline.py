@@ -7,7 +7,6 @@ __all__ = ['clip_polylines', 'clip_polyline', 'clean_polylines', 'clean_polyline
 
 # %% ../../nbs/lane/01_polyline.ipynb #5b647a7d
 import numpy as np
-from scipy.interpolate import InterpolatedUnivariateSpline, splev, splrep
 
 # %% ../../nbs/lane/01_polyline.ipynb #0dee703d
 def clip_polylines(lanes, # list of (n, 2) x, y of consecutive points
@@ -70,8 +69,9 @@ def clean_polyline(points, # (n, 2) x, y in pixels of the network's image
 # %% ../../nbs/lane/01_polyline.ipynb #31edde15
 def x_spline(ys, # (n,) strictly increasing, n ≥ 2
              xs, # (n,) x at each
-            )->InterpolatedUnivariateSpline: # y → x; cubic where there are four points or more
+            ): # `InterpolatedUnivariateSpline` y → x; cubic where there are four points or more
     "The smooth curve through a lane's points"
+    from scipy.interpolate import InterpolatedUnivariateSpline      # 0.3 s to import, and who only reads files needs none
     return InterpolatedUnivariateSpline(ys, xs, k=min(3, len(ys) - 1))
 
 # %% ../../nbs/lane/01_polyline.ipynb #43b38165
@@ -79,6 +79,7 @@ def _curve(points, ys):
     "x of a lane at rows between its ends"
     x, y = points[::-1].T
     if not (y[1:] > y[:-1]).all(): raise ValueError("a lane's points must go from bottom to top, each higher than the one before")
+    from scipy.interpolate import splev, splrep
     return splev(ys, splrep(y, x, k=min(3, len(y) - 1), s=0))
 
 def sample_lanes(lanes, # list of (n, 2) with y strictly decreasing, as `clean_polylines` returns
