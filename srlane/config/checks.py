@@ -74,6 +74,7 @@ def _type_misfits(c):
     listed = isinstance(g, list) and g and all(map(index, g)) and len(set(g)) == len(g)
     if not (g == 'auto' or listed or index(g) and g > 0): yield 'gpus', 'give a number from 1 on, a list of indices such as [0,1], or auto'
     if not isinstance(c['backbone']['pretrained'], (bool, str)): yield 'backbone.pretrained', 'give true (download), false, or a file'
+    if not isinstance(c['prepared'], (bool, str)): yield 'prepared', "give a folder, true (beside the data), or '' for none"
     if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 <= lr <= 1e6:
         yield 'optimizer.lr', 'give a number from 0 on, such as 6e-4'
 
