@@ -76,5 +76,6 @@ def moving_frames(entries,   # of `Entry`, in order
                  )->list:    # of those that remain
     "Leave out frames that hardly differ from the one read before"
     keep = ~(cached_differences([e.image for e in entries], root) < threshold)
-    _log.info(f"{name or root}: {int(keep.sum()):,} of {len(keep):,} frames differ by {threshold:g} grey levels or more from the one before")
+    many = f"{int(keep.sum()):,} of {len(keep):,} frames"
+    _log.info(f"{name or root}: {many} differ by {threshold:g} grey levels or more from the one before")
     return [e for e, k in zip(entries, keep) if k]
