@@ -293,11 +293,17 @@ def to_tensor(img, # (h, w, 3) uint8
 
 # %% ../../nbs/data/08_datasets.ipynb #b0118e97
 @patch
+def read_source(self:LaneDataset, i:int)->Source:
+    "The frame of an entry, read"
+    img, geometry, reduced = self.read(i)
+    return Source(img, geometry, 1 + reduced)
+
+@patch
 def source(self:LaneDataset,
            i:int, # index
           )->Source:
     "The frame of an entry, prepared or read"
-    return self.prepared and self.prepared.frame(self.items[i].name) or Source(*self.read(i))
+    return self.prepared and self.prepared.frame(self.items[i].name) or self.read_source(i)
 
 # %% ../../nbs/data/08_datasets.ipynb #d8ab078a
 @patch

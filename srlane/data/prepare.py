@@ -15,7 +15,7 @@ import numpy as np
 from ..basics import core_count, progress
 from .datasets import LaneDataset
 from .files import DataError, NoAccessError, errors_at
-from .prepared import (DamagedError, Source, digest, kept, read_index, stamp, store_name, store_places, unchanged,
+from .prepared import (DamagedError, digest, kept, read_index, stamp, store_name, store_places, unchanged,
                                   write_index, write_part)
 
 # %% ../../nbs/data/10_prepare.ipynb #8d90cb69
@@ -72,7 +72,7 @@ def _read_frame(dataset, i, frames):
     "(name, `Source` to keep, None), or the error in the last place"
     e = dataset.items[i]
     try:
-        source = Source(*dataset.read(i))
+        source = dataset.read_source(i)
         with errors_at(e.where): return e.name, kept(source._replace(lanes=dataset.lanes(e)), frames), None
     except NoAccessError: raise
     except DataError as err: return e.name, None, err

@@ -26,7 +26,7 @@ class Source(NamedTuple):
     "A frame, read or prepared, of which the network's image is made"
     img:np.ndarray         # (h, w, 3) uint8, BGR where it was read, RGB where it was prepared
     geometry:ImageGeometry # of the original image
-    reduced:bool=False     # `img` has half the original's size
+    shrink:int=1           # how many times smaller than the original `img` was decoded
     pixels:ImageGeometry=None # of `img`, where it was prepared
     lanes:list=None        # of (n, 2) pixels of the original image; None: not read yet
 
@@ -34,16 +34,15 @@ class Source(NamedTuple):
                       matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
                      ): # (img_h, img_w, 3) uint8 RGB
         "Crop, resize and warp in one step"
-        return network_image(self.img, self.pixels or self.geometry, matrix, self.reduced, rgb=self.pixels is not None)
+        return network_image(self.img, self.pixels or self.geometry, matrix, self.shrink > 1, rgb=self.pixels is not None)
 
 # %% ../../nbs/data/07_prepared.ipynb #0b6b09a6
 def kept(source:Source, # as it was read
          frames:str,    # network or crop
         )->Source:
     "What prepared data keep of a frame"
-    if frames == 'network': return source._replace(img=source.network_image(), reduced=False, pixels=_pixels_of_network(source.geometry))
-    k = 2 if source.reduced else 1
-    left, top, right, bottom = source.geometry.crop
+    if frames == 'network': return source._replace(img=source.network_image(), shrink=1, pixels=_pixels_of_network(source.geometry))
+    k, (left, top, right, bottom) = source.shrink, source.geometry.crop
     img = cv2.cvtColor(source.img[top//k:-(-bottom//k), left//k:-(-right//k)], cv2.COLOR_BGR2RGB)
     return source._replace(img=img, pixels=_pixels_of_crop(source.geometry, img.shape, k))
 
@@ -52,7 +51,7 @@ def _pixels_of_network(g):
     return replace(g, ori_img_w=g.img_w, ori_img_h=g.img_h, cut_height=0, cut_bottom=0, cut_left=0, cut_right=0)
 
 def _pixels_of_crop(g, shape, k):
-    "The geometry of a crop, in which half size may have left an odd row or column too many"
+    "The geometry of a crop, at the edge of which a smaller size may have left a pixel in part"
     (left, top, right, bottom), w, h = g.crop, k*shape[1], k*shape[0]
     left, top, right, bottom = left % k, top % k, right - left//k*k, bottom - top//k*k
     return replace(g, ori_img_w=w, ori_img_h=h, cut_left=left, cut_height=top, cut_right=w - right, cut_bottom=h - bottom)
@@ -112,7 +111,7 @@ class _Record(NamedTuple):
     length:int   # in bytes
     shape:tuple  # (h, w) of its pixels
     size:tuple   # (w, h) of the original image
-    reduced:bool # the pixels are of half size
+    shrink:int   # how many times smaller than the original its pixels were decoded
     lanes:list   # points of each lane
     crc:int      # of all its bytes
 
@@ -128,7 +127,7 @@ def write_part(folder, # of the split
         for name, s in frames:
             data = np.concatenate([np.zeros((0, 2)), *s.lanes]).astype(float).tobytes() + s.img.tobytes()
             data += bytes(-len(data) % 64)
-            pixels, lanes = (s.img.shape[:2], s.geometry.ori_size, bool(s.reduced)), [len(o) for o in s.lanes]
+            pixels, lanes = (s.img.shape[:2], s.geometry.ori_size, s.shrink), [len(o) for o in s.lanes]
             records.append(_Record(name, f.tell(), len(data), *pixels, lanes, zlib.crc32(data)))
             f.write(data)
         length = f.tell()
@@ -205,8 +204,8 @@ def frame(self:PreparedFrames,
         self._checked.add(name)
     (h, w), n, geometry = r.shape, 16*sum(r.lanes), self.geometry.with_size(*r.size)
     img, points = data[n:n + 3*h*w].reshape(h, w, 3), np.array(data[:n].view(float)).reshape(-1, 2)
-    pixels = _pixels_of_network(geometry) if self.frames == 'network' else _pixels_of_crop(geometry, r.shape, 2 if r.reduced else 1)
-    return Source(img, geometry, r.reduced, pixels, np.split(points, np.cumsum(r.lanes)[:-1]) if r.lanes else [])
+    pixels = _pixels_of_network(geometry) if self.frames == 'network' else _pixels_of_crop(geometry, r.shape, r.shrink)
+    return Source(img, geometry, r.shrink, pixels, np.split(points, np.cumsum(r.lanes)[:-1]) if r.lanes else [])
 
 # %% ../../nbs/data/07_prepared.ipynb #affca6bf
 def open_prepared(dataset, # `LaneDataset`
