@@ -10,6 +10,7 @@ __all__ = ['Source', 'kept', 'store_name', 'store_places', 'stamp', 'digest', 'u
 import hashlib, json, os, zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 import cv2
@@ -44,15 +45,17 @@ def kept(source:Source, # as it was read
     if frames == 'network': return source._replace(img=source.network_image(), shrink=1, pixels=_pixels_of_network(source.geometry))
     k, (left, top, right, bottom) = source.shrink, source.geometry.crop
     img = cv2.cvtColor(source.img[top//k:-(-bottom//k), left//k:-(-right//k)], cv2.COLOR_BGR2RGB)
-    return source._replace(img=img, pixels=_pixels_of_crop(source.geometry, img.shape, k))
+    return source._replace(img=img, pixels=_pixels_of_crop(source.geometry, *img.shape[:2], k))
 
+@lru_cache(None)
 def _pixels_of_network(g):
     "The geometry of an image that is the network's already"
     return replace(g, ori_img_w=g.img_w, ori_img_h=g.img_h, cut_height=0, cut_bottom=0, cut_left=0, cut_right=0)
 
-def _pixels_of_crop(g, shape, k):
+@lru_cache(None)
+def _pixels_of_crop(g, h, w, k):
     "The geometry of a crop, at the edge of which a smaller size may have left a pixel in part"
-    (left, top, right, bottom), w, h = g.crop, k*shape[1], k*shape[0]
+    (left, top, right, bottom), w, h = g.crop, k*w, k*h
     left, top, right, bottom = left % k, top % k, right - left//k*k, bottom - top//k*k
     return replace(g, ori_img_w=w, ori_img_h=h, cut_left=left, cut_height=top, cut_right=w - right, cut_bottom=h - bottom)
 
@@ -204,7 +207,7 @@ def frame(self:PreparedFrames,
         self._checked.add(name)
     (h, w), n, geometry = r.shape, 16*sum(r.lanes), self.geometry.with_size(*r.size)
     img, points = data[n:n + 3*h*w].reshape(h, w, 3), np.array(data[:n].view(float)).reshape(-1, 2)
-    pixels = _pixels_of_network(geometry) if self.frames == 'network' else _pixels_of_crop(geometry, r.shape, r.shrink)
+    pixels = _pixels_of_network(geometry) if self.frames == 'network' else _pixels_of_crop(geometry, h, w, r.shrink)
     return Source(img, geometry, r.shrink, pixels, np.split(points, np.cumsum(r.lanes)[:-1]) if r.lanes else [])
 
 # %% ../../nbs/data/07_prepared.ipynb #affca6bf
