@@ -22,11 +22,11 @@ def timed(f, *args):
 def parts(ds, i, epoch):
     "Milliseconds of each part of a sample"
     rng, entry, g = np.random.default_rng([0, epoch, i]), ds.items[i], ds.geometry
-    (img, _, reduced), decode = timed(ds.read, i)
+    (img, _, shrink), decode = timed(ds.read, i)
     lanes, label = timed(ds.lanes, entry)
     matrix, draw = timed(ds.augment.matrix, rng, g.img_size)
     t, targets = timed(lambda: lane_targets(network_lanes(lanes, g, matrix), g, ds.max_lanes, ds.strides))
-    small, warp = timed(network_image, img, g, matrix, reduced)
+    small, warp = timed(network_image, img, g, matrix, shrink)
     out, pixels = timed(ds.augment, small, rng)
     _, tensor = timed(to_tensor, out)
     return {'decode': decode, 'read the label': label, 'draw the geometry': draw, 'targets': targets, 'crop, resize and warp': warp, 'augment pixels': pixels, 'to tensor': tensor}

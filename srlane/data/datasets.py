@@ -17,7 +17,7 @@ from ..lane import ImageGeometry, image_name, read_culane
 from .culane import culane_annotation, culane_categories, culane_lanes, culane_list, list_lines
 from .files import DataError, Entry, NoAccessError, errors_at, existing_files, exists, missing, no_access
 from .frames import moving_frames
-from .images import image_size, read_image
+from .images import decoding_shrink, image_size, read_image
 from .prepared import DamagedError, Source
 from .targets import lane_targets, left_out, network_lanes
 from .transforms import Augmentation
@@ -40,7 +40,7 @@ class LaneDataset(Dataset):
                  seed:int=0,               # of the augmentation
                  skip_bad:bool=False,      # leave out and count what cannot be read, instead of raising
                  frame_filter:float=0.,    # leave out training frames nearer than this to the one before (mean grey levels); 0: none
-                 decode_reduced:bool=False, # decode images at half size where that still exceeds the network's image
+                 decode_reduced:bool=False, # decode images at 1/2, 1/4 or 1/8 of their size where the network's is that much smaller
                  seg:bool=True,            # make the targets of the segmentation loss too
                 ):
         root = os.fspath(user_path(root)).rstrip('/')
@@ -263,20 +263,18 @@ def annotation(self:TuSimple, entry:Entry)->TuSimpleLabel:
 @patch
 def read(self:LaneDataset,
          i:int, # index
-        )->tuple: # image (h, w, 3) uint8 BGR; its `ImageGeometry`; whether it is of half size
+        )->tuple: # image (h, w, 3) uint8 BGR; its `ImageGeometry`; how many times smaller it was decoded
     "The original image of an entry"
-    e, reduced = self.items[i], False
+    e, shrink = self.items[i], 1
     with errors_at(e.where):
-        if self.decode_reduced:
-            g = self.geometry_of(i)
-            half = (-(-g.ori_img_h//2), -(-g.ori_img_w//2))
-            reduced = half[1] >= g.img_w and half[0] - g.cut_height/2 >= g.img_h
-        img = read_image(e.image, reduced)
-        if reduced and img.shape[:2] != half: img, reduced = read_image(e.image), False   # a wrong header, or no half size
-    if not reduced: g = self.geometry.with_size(img.shape[1], img.shape[0])
+        if self.decode_reduced: shrink = decoding_shrink(g := self.geometry_of(i))
+        img = read_image(e.image, shrink)
+        if shrink > 1 and img.shape[:2] != (-(-g.ori_img_h//shrink), -(-g.ori_img_w//shrink)):
+            img, shrink = read_image(e.image), 1   # a wrong header, or a format that is not decoded smaller
+    if shrink == 1: g = self.geometry.with_size(img.shape[1], img.shape[0])
     if 16*g.ori_img_w < g.img_w or 16*(g.ori_img_h - g.cut_height) < g.img_h:
         raise DataError(f"{e.where}: image {e.image} is too small: {g.ori_img_w}×{g.ori_img_h} pixels")
-    return img, g, reduced
+    return img, g, shrink
 
 @patch
 def meta(self:LaneDataset, i:int, geometry:ImageGeometry)->dict:
@@ -295,8 +293,7 @@ def to_tensor(img, # (h, w, 3) uint8
 @patch
 def read_source(self:LaneDataset, i:int)->Source:
     "The frame of an entry, read"
-    img, geometry, reduced = self.read(i)
-    return Source(img, geometry, 1 + reduced)
+    return Source(*self.read(i))
 
 @patch
 def source(self:LaneDataset,

@@ -35,7 +35,7 @@ class Source(NamedTuple):
                       matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
                      ): # (img_h, img_w, 3) uint8 RGB
         "Crop, resize and warp in one step"
-        return network_image(self.img, self.pixels or self.geometry, matrix, self.shrink > 1, rgb=self.pixels is not None)
+        return network_image(self.img, self.pixels or self.geometry, matrix, self.shrink, rgb=self.pixels is not None)
 
 # %% ../../nbs/data/07_prepared.ipynb #0b6b09a6
 def kept(source:Source, # as it was read
