@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 from ..basics import core_count, process_count
 from .datasets import CULane, LaneDataset, TuSimple
 from .files import DataError
+from .images import recycle_memory
 from .prepared import open_prepared
 from .transforms import build_augmentation
 from ..lane import build_geometry
@@ -83,6 +84,7 @@ def _init_worker(worker:int): # its number
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_wait_for_parent, daemon=True).start()
     cv2.setNumThreads(0)
+    recycle_memory()
     torch.set_num_threads(1)
 
 class _WorkerLoader(DataLoader):
@@ -106,6 +108,7 @@ def lane_loader(dataset:LaneDataset,
     asked, workers = workers, -(-process_count(workers*world_size, len(dataset))//world_size)
     there = f"{len(dataset):,} images and {core_count():,} cores" + f" for {world_size} devices"*(world_size > 1)
     if workers < asked: dataset.notes.append(f"{workers:,} workers instead of {asked:,}: there are {there}")
+    if not workers: recycle_memory()
     context = ('fork' if sys.platform == 'linux' else None) if workers else None
     return _WorkerLoader(dataset, batch_size//world_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=dataset.train,
                         pin_memory=pin_memory, worker_init_fn=_init_worker, generator=torch.Generator(),

@@ -65,7 +65,7 @@ _version = 1   # of the format
 def store_name(kind:str,   # CULane, TuSimple
                split:str,  # train, val, …
                geometry:ImageGeometry, # of the data set
-               reduced:bool, # images are decoded at half size where that is enough
+               reduced:bool, # images are decoded smaller where that is enough
                frames:str, # network or crop
               )->str:
     "The folder of a split's prepared data"
