@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2, torch
 import numpy as np
 from srlane.config import load_config
+from srlane.data.images import recycle_memory
 from srlane.data.loader import build_dataset
 from srlane.data.prepare import prepare
 from srlane.synth import make_culane
@@ -45,7 +46,7 @@ def main():
     p.add_argument('--quick', action='store_true', help='two frames and one epoch, only to see that it runs')
     a = p.parse_args()
     if a.quick: a.images, a.rounds = 2, 1
-    cv2.setNumThreads(0); torch.set_num_threads(1)
+    cv2.setNumThreads(0); torch.set_num_threads(1); recycle_memory()     # as a worker process does
     result = {}
     with tempfile.TemporaryDirectory() as tmp:
         root, store = a.data or make_culane(Path(tmp)/'roads', a.images, 1, 1, progress=False), Path(tmp)/'store'

@@ -101,7 +101,9 @@ def unchanged(entries, # of `Entry`
     def same(entry, then):
         now, (before, mark) = stamp(entry), then
         return now == before or now is not None and (now[0], now[2]) == (before[0], before[2]) and digest(entry) == mark
-    with ThreadPoolExecutor(16) as pool: return list(pool.map(same, entries, then, chunksize=256))
+    pairs, some = list(zip(entries, then)), 256      # a thread is slow to hand over, so it gets some at a time
+    groups = [pairs[k:k + some] for k in range(0, len(pairs), some)]
+    with ThreadPoolExecutor(16) as pool: return [o for group in pool.map(lambda g: [same(*p) for p in g], groups) for o in group]
 
 # %% ../../nbs/data/07_prepared.ipynb #04817fe3
 class DamagedError(DataError):
