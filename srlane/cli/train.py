@@ -25,6 +25,8 @@ def _synth_options(p):
     p.add_argument('layout', choices=['culane', 'tusimple'], help='layout of the folders and format of the labels')
     p.add_argument('root', type=path_name, metavar='ROOT', help='folder to write; files in it that srlane has not made are left alone')
     p.add_argument('--categories', nargs='+', metavar='NAME', help='only roads of these CULane categories')
+    p.add_argument('--ranges', choices=['narrow', 'wide'], default='narrow',
+                   help='one kind of camera and road, or all that the world has')
     p.add_argument('--seed', type=_seed, default=0, metavar='N', help='seed of the roads (default: 0)')
     p.add_argument('--workers', type=whole_number(0, 1024), metavar='N', help='worker processes (default: one per core)')
 
@@ -37,7 +39,7 @@ def synth(args):
     if args.categories and args.layout == 'tusimple': raise ValueError('--categories: TuSimple has no categories; leave it out')
     extra = dict(categories=args.categories) if args.categories else {}
     workers = args.workers if args.workers is None else process_count(args.workers, n)
-    make(args.root, args.train, args.val, args.test, seed=args.seed, workers=workers, **extra)
+    make(args.root, args.train, args.val, args.test, seed=args.seed, ranges=args.ranges, workers=workers, **extra)
     print(f'{n} synthetic road{"s" if n > 1 else ""} in {args.root}')
 
 # %% ../../nbs/cli/01_train.ipynb #987fb824
