@@ -194,8 +194,7 @@ def validate(self:Runner,
         if not training: self.log_memory(loader, training=False)
     try:
         call_event(self.callbacks, 'before_validate', self)
-        batches = progress(loader, 'Validate', self.show_progress and self.fabric.is_global_zero)
-        evaluation = Evaluation(loader.dataset)
+        evaluation, batches = Evaluation(loader.dataset), progress(loader, 'Validate', self.show_progress and self.fabric.is_global_zero)
         found = self.find_lanes(batches, interruptible=training, then=evaluation.add if self.fabric.world_size == 1 else None)
         if training and self.should_stop(now=True):
             raise ValidationInterrupted(f'{split}, step {self.state.step}: validation interrupted by stop request; it will run on resume')
