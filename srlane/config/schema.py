@@ -220,6 +220,9 @@ class LossSettings:
     angle_loss_weight:float = number(5., 0, 1e6)  # the sketch's angles
     attn_loss_weight:float = number(0., 0, 1e6)   # attention to the proposals closest to the lane
     seg_loss_weight:float = number(0., 0, 1e6)    # a segmentation of the lanes, for training only
+    iou_slope:str = one_of('published', 'published', 'exact')  # the slope that widens a lane's stripe; exact: that of the original image
+    iou_radius:float = number(7.5, 0.1, 8192)     # half a lane's stripe, pixels of the network's image; four times that in the assignment
+    assign_cost:str = one_of('published', 'published', 'laneiou')  # laneiou: rows that only one of the lanes has count too
 
 # %% ../../nbs/config/02_schema.ipynb #5809a1c0
 @dataclass
