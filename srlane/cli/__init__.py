@@ -8,6 +8,7 @@ __all__ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']
 # %% ../../nbs/cli/index.ipynb #24d479b3
 from .parser import build_parser, main, parse, run_line
 from .train import demo_roads
-import srlane.cli.predict, srlane.cli.export, srlane.cli.bench, srlane.cli.eval   # their commands register themselves
+# the commands of these register themselves
+import srlane.cli.predict, srlane.cli.export, srlane.cli.bench, srlane.cli.eval, srlane.cli.prepare, srlane.cli.tune
 
 _all_ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']

@@ -76,6 +76,7 @@ def save_config(cfg,  # OmegaConf tree: a configuration, or its `experiment`
 # %% ../../nbs/config/07_load.ipynb #43a15819
 def parse_config(text:str, # YAML, a whole experiment
                  name,     # what errors call it
+                 *overrides, # as for `load_config`
                 ): # OmegaConf tree of `Config`, with the defaults of a run's options
     "The configuration that a checkpoint or an exported network carries"
-    return _checked(text_source(text, name))
+    return _checked(text_source(text, name), overrides)

@@ -64,7 +64,7 @@ class Sweep:
     @property
     def best(self): # (confidence, distance, F1)
         top = self.f1 == self.f1.max()
-        m = int(top.any(1).argmax())
+        m = min(np.flatnonzero(top.any(1)), key=lambda i: abs(self.distances[i] - self.now[1]))
         c = np.flatnonzero(top[m])
         return float(self.confidences[c[len(c)//2]]), float(self.distances[m]), float(self.f1.max())
 
@@ -86,6 +86,16 @@ def plot(self:Sweep)->Picture:
     ink_axes(ax).set(xlabel='confidence', ylabel='F1')
     ax.legend(frameon=False, labelcolor=INK, fontsize=8, loc='center left', bbox_to_anchor=(1, .5))
     return figure_picture(fig, f'F1 over confidence, a curve for each of {len(self.distances)} NMS distances. {self!r}')
+
+# %% ../../nbs/look/07_thresholds.ipynb #f4acc633
+@patch
+def table(self:Sweep)->str:
+    "F1 in percent of every pair, as text"
+    c, d, _ = self.best
+    head = 'confidence' + ''.join(f'{f"NMS {m:g} px":>14}' for m in self.distances)
+    mark = lambda m, t: '*' if (self.confidences[t], self.distances[m]) == (c, d) else ' '
+    line = lambda t: f'{self.confidences[t]:10.2f}' + ''.join(f'{100*f[t]:13.2f}{mark(m, t)}' for m, f in enumerate(self.f1))
+    return '\n'.join([head, *map(line, range(len(self.confidences)))])
 
 # %% ../../nbs/look/07_thresholds.ipynb #5f7d0b22
 def sweep_thresholds(dataset,          # `LaneDataset`, as built for evaluation

@@ -6,11 +6,11 @@
 from __future__ import annotations
 import torch, torch.nn.functional as F
 from torch import Tensor
-from ..lane import ROW
+from ..lane import ROW, ImageGeometry
 
 # %% auto #0
-__all__ = ['to_pixel_rows', 'line_iou', 'cls_loss', 'l1_loss', 'iou_loss', 'attn_loss', 'stage_losses', 'angle_loss_terms',
-           'angle_loss', 'seg_weights', 'seg_loss_terms', 'seg_loss']
+__all__ = ['to_pixel_rows', 'slope_height', 'stripe_rows', 'line_iou', 'cls_loss', 'l1_loss', 'iou_loss', 'attn_loss',
+           'stage_losses', 'angle_loss_terms', 'angle_loss', 'seg_weights', 'seg_loss_terms', 'seg_loss']
 
 # %% ../../nbs/models/02_losses.ipynb #662e7841
 def to_pixel_rows(rows:Tensor,  # (..., 4+P) as the network gives them: start and length / strips, xs / width
@@ -25,28 +25,46 @@ def _with_ends(w): return torch.cat([w[..., :1], w, w[..., -1:]], -1)
 
 def half_widths(xs:Tensor,           # (..., P) xs in pixels
                 radius:float,        # half the stripe in pixels, for an upright lane
-                strip_height:float,  # distance of two rows in pixels
+                strip_height:float,  # what the step in x over two rows is divided by, pixels: see `slope_height`
                )->Tensor:            # (..., P) half the stripe in pixels along the row; no gradient
     "Half the width, along each row, of a stripe around a lane"
     xs = xs.detach()
     dx = xs[..., 2:] - xs[..., :-2]
     return _with_ends(radius*(dx**2 + strip_height**2).sqrt()/strip_height)
 
+# %% ../../nbs/models/02_losses.ipynb #0f7253b9
+def slope_height(geometry:ImageGeometry, # sizes of the images, rows
+                 slope:str='published',  # or 'exact'
+                )->float:                # pixels of the network's image, in the scale of its xs
+    "What a step in x over two rows is divided by to tell how much a lane leans"
+    if slope == 'published': return geometry.strip_height
+    if slope != 'exact': raise ValueError(f'slope is {slope!r}: give published or exact')
+    left, top, right, bottom = geometry.crop
+    return 2*(bottom - top)/geometry.strips * geometry.img_w/(right - left)
+
 # %% ../../nbs/models/02_losses.ipynb #4b3b8fef
-def line_iou(pred:Tensor,          # (..., P) xs in pixels
-             target:Tensor,        # (..., P) xs in pixels; outside [0, width) the row is absent
-             width:float,          # image width in pixels
-             strip_height:float,   # distance of two rows in pixels
-             radius:float=7.5,     # half the stripe in pixels, for an upright lane
-            )->Tensor:             # (...) from -1 (far apart) to 1 (equal)
-    "Row-wise overlap of two lanes widened to stripes; leading dimensions broadcast, the widths carry no gradient"
+def stripe_rows(pred:Tensor,          # (..., P) xs in pixels
+                target:Tensor,        # (..., P) xs in pixels; outside [0, width) the row is absent
+                width:float,          # image width in pixels
+                strip_height:float,   # as `slope_height` gives it, pixels
+                radius:float,         # half the stripe in pixels, for an upright lane
+               )->tuple[Tensor, ...]: # (..., P) each: overlap and union in pixels; half the stripes; bool, the target is absent
+    "What two stripes share, row by row"
     absent = (target < 0) | (target >= width)
     wp, wt = (half_widths(o, radius, strip_height) for o in (pred, target))
     wt = wt.masked_fill(_with_ends(absent[..., 2:] | absent[..., :-2]), radius)
     l1, r1, l2, r2 = pred - wp, pred + wp, target - wt, target + wt
-    overlap = (torch.minimum(r1, r2) - torch.maximum(l1, l2)).masked_fill(absent, 0)
-    union   = (torch.maximum(r1, r2) - torch.minimum(l1, l2)).masked_fill(absent, 0)
-    return overlap.sum(-1)/(union.sum(-1) + 1e-9)
+    return torch.minimum(r1, r2) - torch.maximum(l1, l2), torch.maximum(r1, r2) - torch.minimum(l1, l2), wp, wt, absent
+
+def line_iou(pred:Tensor,          # (..., P) xs in pixels
+             target:Tensor,        # (..., P) xs in pixels; outside [0, width) the row is absent
+             width:float,          # image width in pixels
+             strip_height:float,   # as `slope_height` gives it, pixels
+             radius:float=7.5,     # half the stripe in pixels, for an upright lane
+            )->Tensor:             # (...) from -1 (far apart) to 1 (equal)
+    "Row-wise overlap of two lanes widened to stripes; leading dimensions broadcast, the widths carry no gradient"
+    overlap, union, _, _, absent = stripe_rows(pred, target, width, strip_height, radius)
+    return overlap.masked_fill(absent, 0).sum(-1)/(union.masked_fill(absent, 0).sum(-1) + 1e-9)
 
 # %% ../../nbs/models/02_losses.ipynb #7173cc48
 def take_targets(target:Tensor,        # (B, T, ...) something per target
@@ -98,7 +116,7 @@ def iou_loss(pred:Tensor,          # (B, N, P) xs in pixels
              target:Tensor,        # (B, N, P) xs of each proposal's target in pixels; outside [0, width) the row is absent
              matched:Tensor,       # (B, N) bool, proposals with a target
              width:float,          # image width in pixels
-             strip_height:float,   # distance of two rows in pixels
+             strip_height:float,   # as `slope_height` gives it, pixels
              radius:float=7.5,     # half the stripe in pixels
             )->Tensor:             # (B,) mean over pairs, between 0 and 2
     "1 − line IoU of each image's matched pairs"
@@ -140,15 +158,16 @@ def stage_losses(pred:Tensor,           # (B, N, 4+P) refined proposals: logits,
                  matched:Tensor,        # (B, N) bool, proposals with a target
                  target_index:Tensor,   # (B, N) int64, the target of each proposal
                  width:float,           # image width in pixels
-                 strip_height:float,    # distance of two rows in pixels
+                 strip_height:float,    # as `slope_height` gives it, pixels
                  attn:Tensor=None,      # (B, G, N, N) the stage's attention; None leaves its loss out
+                 radius:float=7.5,      # half the stripe of the line IoU in pixels
                 )->dict[str, Tensor]:   # (B,) each, unweighted
     "The losses of one refinement stage, per image"
     own, n_targets = take_targets(target, target_index), (target[..., ROW.lane] > 0).sum(-1)
     strips = pred.shape[-1] - ROW.head - 1
     losses = dict(cls_loss=cls_loss(pred[..., ROW.logits], matched, n_targets),
                   l1_loss=l1_loss(pred[..., ROW.extent], own[..., ROW.extent], matched, strips),
-                  iou_loss=iou_loss(pred[..., ROW.xs], own[..., ROW.xs], matched, width, strip_height))
+                  iou_loss=iou_loss(pred[..., ROW.xs], own[..., ROW.xs], matched, width, strip_height, radius))
     if attn is not None:
         losses['attn_loss'] = attn_loss(attn, pred[..., ROW.xs], target[..., ROW.xs], matched, target_index, width)
     return losses

@@ -14,7 +14,7 @@ from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
 from ..lane import ROW, ImageGeometry, decode_rows
-from .losses import to_pixel_rows, stage_losses
+from .losses import slope_height, stage_losses, to_pixel_rows
 from .assignment import assign
 from .nms import select_rows
 from .resnet import check_counts
@@ -189,6 +189,9 @@ class CascadeRefineHead(nn.Module):
                  conf_threshold:float=.4,                   # least probability of a lane
                  nms_thres:float=50.,                       # px of the network's image; lanes closer on average are the same lane
                  n_candidates:int=4,                        # proposals that a target can have at most, in the assignment
+                 iou_slope:str='published',                 # how stripes of the line IoU widen, or 'exact': see `slope_height`
+                 iou_radius:float=7.5,                      # half a stripe, px of the network's image
+                 assign_cost:str='published',               # of the assignment, or 'laneiou'
                 ):
         super().__init__()
         check_counts(refine_layers=refine_layers, n_candidates=n_candidates)
@@ -196,6 +199,7 @@ class CascadeRefineHead(nn.Module):
         P = geometry.num_points
         self.geometry, self.max_lanes, self.n_candidates = geometry, max_lanes, n_candidates
         self.conf_threshold, self.nms_thres = conf_threshold, nms_thres
+        self.slope_height, self.iou_radius, self.assign_cost = slope_height(geometry, iou_slope), iou_radius, assign_cost
         self.register_buffer('prior_ys', torch.linspace(1, 0, P))
         means, stds = _one_each(z_mean, refine_layers, 'z_mean'), _one_each(z_std, refine_layers, 'z_std')
         sizes = dict(num_points=P, prior_feat_channels=prior_feat_channels, fc_hidden_dim=fc_hidden_dim, sample_points=sample_points,
@@ -227,13 +231,14 @@ def loss(self:CascadeRefineHead,
          attn_loss:bool=True,       # compute the loss of the attention too; zero otherwise
         )->dict:                    # scalars `cls_loss`, `l1_loss`, `iou_loss`, `attn_loss`; unweighted
     "What the refinement is trained with"
-    g = self.geometry
+    g, height = self.geometry, self.slope_height
     with full_precision(gt_lane):
         pred = to_pixel_rows(torch.cat([at_least_float32(p) for p in predictions]), g.img_w, g.strips)
         target = gt_lane.to(pred.dtype).repeat(len(predictions), 1, 1)
         attn = torch.cat([a.to(pred.dtype) for a in attns]) if attn_loss else None
-        matched, index = assign(pred, target, g.img_w, g.strip_height, self.n_candidates)
-        out = {k:v.mean() for k,v in stage_losses(pred, target, matched, index, g.img_w, g.strip_height, attn).items()}
+        matched, index = assign(pred, target, g.img_w, height, self.n_candidates, self.iou_radius, self.assign_cost)
+        losses = stage_losses(pred, target, matched, index, g.img_w, height, attn, self.iou_radius)
+        out = {k:v.mean() for k,v in losses.items()}
         return out if attn_loss else dict(out, attn_loss=pred.new_zeros(()))
 
 # %% ../../nbs/models/06_refine.ipynb #1dd25f87
