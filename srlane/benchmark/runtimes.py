@@ -6,7 +6,7 @@
 __all__ = ['runtimes', 'Workshop', 'Runtime', 'wanted_runtimes', 'open_runtime']
 
 # %% ../../nbs/benchmark/01_runtimes.ipynb #b0a9ac18
-import tempfile
+import re, tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -102,4 +102,6 @@ def open_runtime(name:str, workshop:Workshop)->tuple: # the network, or None; wh
     runtime = runtimes[name]
     if lack := _why_missing(runtime): return None, lack
     try: return runtime.open(workshop), ''
-    except Exception as e: return None, one_line(f'{type(e).__name__}: {e}'.replace(f'{workshop.folder}/', ''), 200)
+    except Exception as e:
+        why = str(e) if isinstance(e, OneLineError) else f'{type(e).__name__}: {e}'
+        return None, one_line(re.sub(rf'{re.escape(str(workshop.folder))}/(\S+: )?', '', why), 200)

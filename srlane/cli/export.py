@@ -18,7 +18,7 @@ def _export_options(p):
     p.add_argument('--batch', type=_batch, default='dynamic', metavar='N', help='images at a time; dynamic: any number')
     p.add_argument('--half', action='store_true', help='half precision')
     p.add_argument('--int8', type=path_name, metavar='IMAGES',
-                   help='whole numbers of 8 bits, for OpenVINO; their ranges are learned from some hundred images of a folder')
+                   help='8-bit integers, for OpenVINO; their ranges are learned from some hundred images of a folder')
     p.add_argument('--nms', action='store_true', help='the lanes come out, chosen inside the file, instead of all proposals')
     p.add_argument('--images', type=path_name, metavar='IMAGES',
                    help='what the file is compared on: a folder, best with labels beside the images (default: synthetic roads)')

@@ -11,7 +11,7 @@ import argparse, io, multiprocessing, os, re, select, shlex, signal, sys, thread
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from .. import __version__
-from ..basics import one_line
+from ..basics import did_you_mean, one_line
 
 # %% ../../nbs/cli/00_parser.ipynb #0b783192
 def whole_number(low,  # least
@@ -68,12 +68,16 @@ def say(text:str):
     print(f'srlane: {text}', file=sys.stderr)
 
 @contextmanager
-def plain_warnings(**words): # a name in Python → what it is at the terminal
+def plain_warnings(**words # a name in Python → what it is at the terminal
+                  ):       # a list of what was said
     "Warnings are such lines, without the place in the program that they come from"
-    def show(message, *_, **__): say('note: ' + re.sub(r'\w+', lambda m: words.get(m[0], m[0]), _one_line(message)))
+    said = []
+    def show(message, *_, **__):
+        said.append(str(message))
+        say('note: ' + re.sub(r'\w+', lambda m: words.get(m[0], m[0]), _one_line(message)))
     with warnings.catch_warnings():
         warnings.showwarning = show
-        yield
+        yield said
 
 # %% ../../nbs/cli/00_parser.ipynb #2c830a33
 _groups = dict(eval='score prediction files of any detector with the official metrics')
@@ -91,7 +95,7 @@ def build_parser()->argparse.ArgumentParser:
             p = top.add_parser(group, help=_groups[group], description=_groups[group], formatter_class=_Format)
             groups[group] = p.add_subparsers(title='benchmarks', dest='benchmark', required=True, metavar='BENCHMARK')
         p = groups.get(group, top).add_parser(last, help=help, description=help, formatter_class=_Format)
-        p.set_defaults(run=f)
+        p.set_defaults(run=f, parser=p)
         p.add_argument('--debug', action='store_true', default=argparse.SUPPRESS, help=argparse.SUPPRESS)   # also behind the command
         for add in options: add(p)
     return parser
@@ -107,7 +111,8 @@ def parse(argv=None, # words of the command line; None: those of this process
         args.gpus = [o for o in args.gpus if '=' not in o] or None
     more = next((k for k in ('overrides', 'sources') if hasattr(args, k)), None)
     wrong = [o for o in rest if not more or o.startswith('-') or more == 'overrides' and '=' not in o]
-    if wrong: parser.error(f"unrecognized arguments: {' '.join(wrong)}")
+    near = did_you_mean(wrong[0], args.parser._option_string_actions, .7) if wrong else ''
+    if wrong: args.parser.error(f"unrecognized arguments: {' '.join(wrong)}{near}")
     if rest: setattr(args, more, getattr(args, more) + rest)
     return args
 
@@ -137,9 +142,20 @@ def loading():
     with _handled(signal.SIGINT, end, signal.default_int_handler), _handled(signal.SIGTERM, end, _end): yield
 
 # %% ../../nbs/cli/00_parser.ipynb #00d84aa9
+def _as_typed(text, # of an error
+              args, # as from `parse`
+             )->str:
+    "Arguments in the words of a command that has them as options: `--crop 3` for `crop=3`"
+    options = () if args is None or hasattr(args, 'overrides') else args.parser._option_string_actions
+    return re.sub(r'(?<![\w/.-])(\w+)=', lambda m: f'--{m[1]} ' if f'--{m[1]}' in options else m[0], text)
+
 def _memory_is_short(e):
     "Whether an error says that there is too little memory"
     return isinstance(e, MemoryError) or type(e).__name__ == 'OutOfMemoryError' or "can't allocate memory" in str(e)
+
+def _end_at_once(argv):
+    "What was to be kept is in its files: from here on Ctrl-C ends the process, without a word"
+    if argv is None and threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 def _nobody_reads():
     "Whether standard output is a pipe whose reader has gone"
@@ -170,17 +186,19 @@ def main(argv=None, # words of the command line; None: those of this process
         if _nobody_reads(): return 141
         raise
     except KeyboardInterrupt as e:
+        _end_at_once(argv)
         say('stopped')
         return 143 if isinstance(e, _Ended) else 130
     except Exception as e:
         if isinstance(e, BrokenPipeError) and _nobody_reads(): return 141
         if getattr(args, 'debug', False): raise
         if _memory_is_short(e): say(f'error: not enough memory: {_one_line(e)}; take smaller batches or fewer workers')
-        elif isinstance(e, (ValueError, OSError)): say(f'error: {_one_line(e)}')
+        elif isinstance(e, (ValueError, OSError)): say(f'error: {_as_typed(_one_line(e), args)}')
         else:
             say(f'error: {type(e).__name__}: {_one_line(e)} (unexpected: please report it; srlane --debug … shows where)')
             return 1
         return 2
+    finally: _end_at_once(argv)
 
 # %% ../../nbs/cli/00_parser.ipynb #973cd16e
 def run_line(line:str,   # as it is typed, without `srlane`

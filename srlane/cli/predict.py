@@ -63,10 +63,10 @@ def _source_option(p):
     p.add_argument('sources', nargs='*', metavar='SOURCE',
                    help='an image, a folder, a pattern, a video, the number of a camera, or the address of a stream')
 
-def _report(results, show):
-    "What was done, and what could not be read"
+def _report(results, show, said):
+    "What was done, what could not be read, and what is odd and not `said` yet"
     if results.images or results.failed: show(str(results))
-    for note, names in [*results.notes.items()][:10]:
+    for note, names in [(n, names) for n, names in results.notes.items() if not any(s.endswith(n) for s in said)][:10]:
         more = f' and {len(names) - 1:,} more' if len(names) > 1 else ''
         say(f'note: {note}: {names[0]}{more}')
     for name, why in results.failed[:10]: say(f'left out: {why if name in why else f"{name}: {why}"}')
@@ -105,15 +105,15 @@ def predict(args):
     if args.track and all(s.kind.startswith('image') for s in sources): say('note: --track is for videos, and does nothing here')
     thresholds = dict(conf_threshold=args.conf, nms_thres=args.nms, max_lanes=args.lanes)
     predictor = Predictor(args.weights, args.config, args.device, args.fuse, crop=None if crop == 'auto' else crop, **thresholds)
-    report = lambda results: _report(results, print if args.json != '-' else say)
+    said, show = [], print if args.json != '-' else say
     try:
-        with plain_warnings(suggest_crop='--crop auto'), results:
+        with plain_warnings(suggest_crop='--crop auto') as said, results:
             for source in sources:
                 how = dict(batch_size=args.batch, crop=_found_crop(predictor, source) if crop == 'auto' else None)
                 if source.kind.startswith('image'): results.add_all(predictor, source, **how)
                 else: _annotate(results, predictor, source, args.track, **how)
     except KeyboardInterrupt:
-        report(results)
+        _report(results, show, said)
         raise
-    report(results)
+    _report(results, show, said)
     if results.failed: raise SystemExit(1)

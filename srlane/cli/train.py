@@ -47,7 +47,7 @@ def _config_option(p):
 
 def _overrides(text):
     "The option of settings; `text` ends its help"
-    return lambda p: p.add_argument('overrides', nargs='*', metavar='key=value',
+    return lambda p: p.add_argument('overrides', nargs='*', default=[], metavar='key=value',
                                     help=f'settings that override the configuration, e.g. {text}')
 
 def _run_options(p):
@@ -120,13 +120,17 @@ def _validate_options(p):
 
 # %% ../../nbs/cli/01_train.ipynb #ff589123
 def _validate_exported(cfg, split):
-    "An exported file has no run: its folder holds the predictions alone"
+    "An exported file gets the folder that a checkpoint gets: log, scores, predictions"
     from srlane.predict.exported import ExportedNetwork
     from srlane.predict.score import score_network
-    from srlane.training.recorder import new_work_dir
-    network, folder = ExportedNetwork(cfg.load_from), new_work_dir(cfg.work_dirs)
-    score = score_network(network, cfg, split, folder, cfg.view)
-    print(f'{score}\nmetric: {score.metric:.4f}; predictions are in {folder}')
+    from srlane.training.recorder import build_recorder
+    network, recorder = ExportedNetwork(cfg.load_from), build_recorder(cfg, 0)
+    with recorder.provisional():
+        score = score_network(network, cfg, split, recorder.work_dir, cfg.view)
+        recorder.logger.info(f'weights from {cfg.load_from}')
+        recorder.record_validation(score, split)
+        recorder.logger.info(f'everything is in {recorder.work_dir}')
+    recorder.close()
 
 @command('validate', 'validate a network on a split', _config_option, _overrides('data_root=~/CULane batch_size=8'), _validate_options,
          _view_option, _run_options, _unlisted(_load_option, _seed_option))

@@ -12,7 +12,7 @@ _names = dict(
     files='DataError Entry', images='affine_matrix flip_matrix image_size move_points network_image read_image',
     targets='lane_targets network_lanes',
     transforms='Affine AddToHueAndSaturation Augmentation ChannelShuffle CoarseDropout HorizontalFlip JpegCompression MedianBlur '
-               'MotionBlur MultiplyAndAddToBrightness OneOf Sometimes build_augmentation',
+               'MotionBlur MultiplyAndAddToBrightness OneOf RandomCrop Sometimes build_augmentation',
     datasets='CULane LaneDataset TuSimple', loader='EpochSampler build_dataloader build_dataset collate lane_loader',
     evaluation='by_index evaluate rounded_lanes write_predictions', findings='DataCheck', check_split='open_split',
     check='check_dataset check_datasets')

@@ -14,6 +14,7 @@ from fastcore.basics import patch
 from .. import __version__
 from ..basics import OneLineError, check_number, did_you_mean, user_path
 from ..models.detector import TwoStageDetector
+from ..models.fuse import FusedDetector
 from ..metrics.score import assert_writable
 from ..predict.exported import ExportedNetwork, ExportInfo, is_exported
 from ..predict.network import load_network
@@ -27,12 +28,13 @@ def _trained(weights, # checkpoint, folder of a run, or a network
              config,  # preset or file; None: the configuration in the checkpoint
             )->tuple: # (network in evaluation mode, its name, folder to write into)
     "The network to export"
+    if isinstance(weights, FusedDetector): raise OneLineError('a fused network is not exported: give the one that it was made from')
     if not isinstance(weights, TwoStageDetector) and is_exported(weights):
         raise OneLineError(f'{weights}: exported already; give the checkpoint that it was made from')
     found = load_network(weights, config, device='cpu', fuse=False)
-    path = Path(found.name).absolute()
     if isinstance(weights, TwoStageDetector): return found.net, 'network', Path('.')
-    return found.net, f'{path.parent.name}/{path.name}', path.parent
+    path = Path(found.name)
+    return found.net, f'{path.absolute().parent.name}/{path.name}', path.parent
 
 # %% ../../nbs/export/05_convert.ipynb #3cdd9aeb
 @dataclass
@@ -97,7 +99,7 @@ def export(weights,           # checkpoint, folder of a run (its best model), or
             write(path)
             comparison = compare(net, ExportedNetwork(path), samples)
             why = comparison.why_refused(exact)
-            if not why or 'too few' in why: break           # of these, another attempt would make no more
+            if not why or not exact and comparison.too_few: break    # another attempt would make no more lanes
         if why: raise OneLineError(f'{out}: not written: {why}')
         size = sum(p.stat().st_size for p in path.parent.iterdir())
     return ExportReport(out, info, comparison, size, time.perf_counter() - start)

@@ -15,7 +15,10 @@ from ..data.images import network_image, read_image
 from ..lane import ImageGeometry
 from ..metrics import culane_score
 from ..metrics.reading import read_lanes
+from ..metrics.score import counted
 from ..models.infer import infer
+from ..predict.frame import check_file
+from ..predict.video import is_video
 from ..synth import make_scene
 
 # %% ../../nbs/export/03_verify.ipynb #d0a3a2b2
@@ -50,7 +53,8 @@ def image_samples(images,                 # a folder (with the folders in it), a
     "Given images, with the labels beside them"
     if isinstance(images, (str, Path)):
         folder = user_path(images)
-        images = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _endings) if folder.is_dir() else [folder]
+        images = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _endings) if folder.is_dir() else [check_file(folder)]
+        if images and is_video(images[0]): raise OneLineError(f'{folder}: a video; give a folder of images')
         if not images: raise OneLineError(f'{folder}: no images in it ({", ".join(_endings)})')
     images = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int))]
     out = []
@@ -58,7 +62,7 @@ def image_samples(images,                 # a folder (with the folders in it), a
         if isinstance(o, np.ndarray): out.append(_sample(o[..., ::-1], geometry, None, f'image {i}')); continue
         labels = user_path(o).with_suffix('.lines.txt')
         lanes = read_lanes(labels.read_bytes())[0] if labels.is_file() else None
-        out.append(_sample(read_image(user_path(o)), geometry, lanes, str(o)))
+        out.append(_sample(read_image(check_file(o)), geometry, lanes, str(o)))
     return out
 
 # %% ../../nbs/export/03_verify.ipynb #88f69c23
@@ -91,6 +95,8 @@ def lane_distances(ours:list,  # of `Lane` of one image
     return out + [np.inf for b in left if b.score is None or b.score > threshold + .01]
 
 # %% ../../nbs/export/03_verify.ipynb #198000f0
+_enough = 200 # lanes: one of them is 0.005
+
 @dataclass
 class Comparison:
     "How the lanes of an exported file differ from those of the network"
@@ -106,6 +112,8 @@ class Comparison:
     def moved(self): return max(self.distances, default=0.)     # px, at most
     @property
     def loss(self): return None if self.f1 is None else self.f1 - self.f1_there
+    @property
+    def too_few(self): return self.lanes < _enough     # to notice that F1 falls by 0.005
 
     def __str__(self):
         near = [d for d in self.distances if np.isfinite(d)]
@@ -113,7 +121,8 @@ class Comparison:
         f1 = f'F1 against the lanes of torch {self.agreement:.4f}'
         if self.f1 is not None: f1 = f'F1 {self.f1:.4f} in torch, {self.f1_there:.4f} in the file'
         moved = f'moved by {max(near, default=0.):.3f} px at most, {np.median(near or [0]):.3f} px in the middle'
-        return f'{self.lanes} lanes in {self.images} images {moved}' + f', {missing} found by one of both only'*bool(missing) + f'; {f1}'
+        found = f'{counted(self.lanes, "lane")} in {counted(self.images, "image")}'
+        return f'{found} {moved}' + f', {missing} found by one of both only'*bool(missing) + f'; {f1}'
 
 def compare(net,          # `TwoStageDetector` in evaluation mode
             there,        # `ExportedNetwork`
@@ -134,8 +143,6 @@ def compare(net,          # `TwoStageDetector` in evaluation mode
     return out
 
 # %% ../../nbs/export/03_verify.ipynb #528fcc03
-_enough = 200 # lanes: one of them is 0.005
-
 @patch
 def why_refused(self:Comparison,
                 exact:bool, # float32, where lanes may not move; otherwise the metric counts
@@ -143,8 +150,8 @@ def why_refused(self:Comparison,
     "What is wrong with a file"
     if not self.lanes: return 'the network found no lanes in the images, so nothing could be compared: give images with lanes'
     if exact: return '' if self.moved <= .5 else f'its lanes differ from those of torch, most on {self.worst}: {self}'
-    if self.lanes < _enough:
-        return (f'{self.lanes} lanes in {self.images} images are too few to notice that F1 falls by 0.005: '
+    if self.too_few:
+        return (f'{counted(self.lanes, "lane")} in {counted(self.images, "image")} are too few to notice that F1 falls by 0.005: '
                 f'give images with {_enough} lanes or more')
     lost, allowed = (1 - self.agreement, .02) if self.loss is None else (self.loss, .005)
     return '' if lost <= allowed else f'F1 falls by {lost:.4f}, and {allowed} is allowed: {self}'

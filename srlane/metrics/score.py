@@ -112,7 +112,7 @@ def assert_writable(path,      # file that will be written, or - for standard ou
             raise ValueError(f'{path} is read and would be replaced; give another name')
     if path.exists() and not path.is_file(): above = path         # a pipe or a device is written into
     else: above = next(o for o in (path.resolve().parent, *path.resolve().parent.parents) if o.exists())
-    if above.is_file(): raise NotADirectoryError(f'{path}: {above} is a file, not a folder')
+    if above != path and not above.is_dir(): raise NotADirectoryError(f'{path}: {above} is a file, not a folder')
     if not os.access(above, os.W_OK): raise PermissionError(f'{path}: {above} cannot be written by this user')
 
 # %% ../../nbs/metrics/04_score.ipynb #b0568c64

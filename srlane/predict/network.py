@@ -12,7 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from ..config import load_config, parse_config, presets
 from ..models.detector import TwoStageDetector, build_net
-from ..models.fuse import fuse as fuse_network
+from ..models.fuse import FusedDetector, fuse as fuse_network
 from .exported import ExportedNetwork, is_exported
 from ..training.checkpoint import CheckpointError, load_checkpoint
 from ..training.weights import load_weights, weights_file
@@ -50,14 +50,15 @@ class Network:
                  net:TwoStageDetector, # with its weights
                  name:str='network',   # what messages call it
                  device=None,          # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
-                 fuse:bool=False,      # the faster form of `models.fuse`: the last digits change
+                 fuse:bool=False,      # the faster form of `models.fuse`: the last digits change; a fused network stays as it is
                  half:bool=False,      # half precision; on a GPU only
                 ):
-        self.device, head = _pick_device(device), net.roi_head
+        fused = isinstance(net, FusedDetector)
+        self.device, head = _pick_device(net.rpn_head.grid.device if fused and device is None else device), net.roi_head
         if half and self.device.type == 'cpu': raise ValueError('half=True is for GPUs: on a CPU it is slower; leave it out')
         self.net, self.name, self.geometry = net.to(self.device).eval(), name, head.geometry
         self.conf_threshold, self.nms_thres, self.max_lanes = head.conf_threshold, head.nms_thres, head.max_lanes
-        if fuse: self.net = fuse_network(self.net, half)
+        if fuse and not fused: self.net = fuse_network(self.net, half)
         elif half: self.net = self.net.half()
 
     def __call__(self, batch)->torch.Tensor: # (B, N, 4+P) rows, on the network's device

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from json import dumps
 from pathlib import Path
 from fastcore.basics import patch
-from ..basics import OneLineError, did_you_mean, progress, user_path, whole_file, within, write_whole
+from ..basics import OneLineError, did_you_mean, hold_ctrl_c, progress, user_path, whole_file, within, write_whole
 from ..look.pictures import save_image
 from ..metrics.score import assert_writable
 from .prediction import Prediction
@@ -91,9 +91,9 @@ class Results:
         if labels and out is None: raise OneLineError(f'labels={labels!r}: say where, out=…')
         self.out, self.json, self.labels = None if out is None else user_path(out), json, labels
         if json: assert_writable(json)
+        if self.out and self.out.exists() and not self.out.is_dir(): raise OneLineError(f'{out}: a file, not a folder; give another name')
         try: self.out and assert_writable(self.out/'x')
         except OSError as e: raise type(e)(str(e).replace(f'{self.out/"x"}', str(out))) from None
-        if self.out and self.out.exists() and not self.out.is_dir(): raise OneLineError(f'{out}: no folder; give another name')
         if json: _assert_replaceable(json, self.out)
         self.images = self.lanes = 0         # so far
         self.failed, self.seconds = [], None # (name, why) of images that could not be read; how long it took
@@ -125,7 +125,8 @@ def __enter__(self:Results):
 
 @patch
 def __exit__(self:Results, *error):
-    try: return self._stack.__exit__(*error)
+    try:
+        with hold_ctrl_c(): return self._stack.__exit__(*error)      # the pictures that wait are saved, the lines put in place
     finally: self.seconds = time.perf_counter() - self._start
 
 @patch
@@ -183,9 +184,15 @@ def add_all(self:Results,
     source = open_source(source, skip_bad=True)
     frames = (f for f in source if not self._ours(f)) if self.out is not None and source.kind == 'images' else source
     found = predictor.stream(frames, **how)
-    try:
-        for p in progress(found, source.name or 'Predict', show, total=source.count, unit='image'): self.add(p, picture)
-    finally: self.failed += source.errors
+    with hold_ctrl_c() as pressed:
+        try:
+            for p in progress(found, source.name or 'Predict', show, total=source.count, unit=' images'):
+                self.add(p, picture)
+                if pressed: break
+        finally:
+            found.close()                # the thread that reads ahead ends
+            self.failed += source.errors
+    if pressed: raise KeyboardInterrupt
 
 # %% ../../nbs/predict/09_run.ipynb #db81ed81
 def predict_to_folder(predictor,         # `Predictor`

@@ -6,12 +6,12 @@
 __all__ = ['Annotated', 'annotate']
 
 # %% ../../nbs/video/05_annotate.ipynb #99c30ff4
-import os, signal, sys, threading, time
-from contextlib import ExitStack, contextmanager
+import os, sys, time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from json import dumps
 from pathlib import Path
-from ..basics import OneLineError, frontend, user_path
+from ..basics import OneLineError, hold_ctrl_c, progress as progress_bar, user_path
 from ..metrics.score import counted
 from ..predict.sources import open_source
 from ..predict.video import prefetch
@@ -95,24 +95,7 @@ class Annotated:
         from html import escape
         return (show_video(self.out)._repr_html_() if self.out else '') + f'<pre>{escape(repr(self))}</pre>'
 
-# %% ../../nbs/video/05_annotate.ipynb #03eb70c0
-@contextmanager
-def _ctrl_c():
-    "A list that gets an entry each time Ctrl-C is pressed, instead of a `KeyboardInterrupt`"
-    pressed, default = [], signal.default_int_handler
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is default
-    if ours: signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try: yield pressed
-    finally:
-        if ours: signal.signal(signal.SIGINT, default)
-
 # %% ../../nbs/video/05_annotate.ipynb #801ae699
-def _bar(total, show):
-    "A progress bar with frames a second, where somebody watches"
-    from tqdm.auto import tqdm
-    watched = show and (sys.stderr.isatty() or frontend() == 'widget')
-    return tqdm(total=total, desc='Annotate', unit=' frames', leave=False, **({} if watched else dict(disable=True)))
-
 def _draw(timing):
     "How a prediction is drawn"
     def draw(p):
@@ -152,16 +135,14 @@ def annotate(predictor,       # a `Predictor`, or what else has its `stream`
     tracker, n = tracker or (Tracker() if track else None), 0
     _check_places(getattr(source, 'path', None), out if out is None else video_path(out)[0], json)
     with ExitStack() as files:
-        pressed = files.enter_context(_ctrl_c())
+        pressed = files.enter_context(hold_ctrl_c())
         video = files.enter_context(VideoWriter(out, fps or source.fps or 25., **encoding)) if out is not None else None
         lines = files.enter_context(_Lines(json)) if json is not None else None
         found = prefetch(_found(predictor.stream(source, **how), stages), ahead)
         drawn = prefetch(_drawn(found, tracker, _draw(timing) if video else None, stages), ahead)
         written = prefetch(_written(drawn, video, lines, each, stages), ahead)
         for stage in (found, drawn, written): files.callback(stage.close)     # their threads end, the last stage's first
-        bar = files.enter_context(_bar(source.count, progress))
-        for n, _ in enumerate(written, 1):
-            bar.update()
+        for n, _ in enumerate(progress_bar(written, 'Annotate', progress, total=source.count, unit=' frames'), 1):
             if pressed: break
         written.close()      # the threads finish what they are at
         n = video.frames if video else lines.n if lines else n
