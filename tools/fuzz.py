@@ -358,7 +358,7 @@ def kit():
     for p in sorted(Path(srlane.__file__).parent.rglob('*.py')):
         if '__init__' not in p.name and p.stem != '_modidx': importlib.import_module('.'.join(p.relative_to(Path(srlane.__file__).parent.parent).with_suffix('').parts))
     cfg = load_config('demo', dict(data_root='data', work_dirs='out', accelerator='cpu', batch_size=2, workers=0, total_iter=1, ori_img_w=164, ori_img_h=59, cut_height=27, img_w=64, img_h=32, hidden_dim=16,
-                                   sanity_batches=0, decode_reduced=False, roi_head=dict(fc_hidden_dim=24), backbone=dict(in_channels=[8, 8, 16, -1], stem_channels=8), neck=dict(in_channels=[8, 8, 16])))
+                                   sanity_batches=0, decode_reduced=False, roi_head=dict(fc_hidden_dim=24), backbone=dict(in_channels=[8, 8, 16, 16], stem_channels=8), neck=dict(in_channels=[8, 16, 16])))
     small = OmegaConf.to_yaml(cfg)
     import lightning.fabric, matplotlib.pyplot, tensorboard, torch._dynamo, torch.utils.tensorboard   # else each input imports them anew
     def flat(c, prefix=''):
