@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from . import __version__
 from .basics import progress
 from .config import check_values, experiment, options_given
-from .data.evaluation import evaluate
+from .data.evaluation import Evaluation
 from .data.loader import build_dataloader
 from .look.predictions import draw_predictions
 from .metrics import Score
@@ -105,8 +105,9 @@ def log_memory(self:Runner,
     size, batch = (cfg.img_w, cfg.img_h), min(cfg.batch_size, len(loader.dataset))
     if self.memory_checked == (training, batch, size): return
     self.memory_checked = training, batch, size
-    parts = cfg.accumulate if training else 1
-    self.log(check_memory(self.network, self.fabric, size, batch, loader.num_workers, parts, training))
+    words, parts = check_memory(self.network, self.fabric, size, batch, loader.num_workers, cfg.accumulate if training else 1, training)
+    self.log(words)
+    if training: self.n_parts = max(self.n_parts, parts)
 
 # %% ../nbs/30_runner.ipynb #3e01c7d0
 @patch
@@ -147,13 +148,14 @@ def train_epoch(self:Runner, train_loader):
 
 # %% ../nbs/30_runner.ipynb #1f394ea2
 @patch
-def score(self:Runner, dataset, found, # `LaneDataset`; dict of image index to list of `Lane`
+def score(self:Runner, evaluation, found, # `Evaluation`; dict of image index to list of `Lane`
          )->Score:
     "The dataset's metric, computed by the first process and told to the others"
     score = None
     if self.fabric.is_global_zero:
-        if self.cfg.view: draw_predictions(dataset, found, self.recorder.work_dir/'visualization')
-        score = evaluate(dataset, found, self.recorder.work_dir)
+        if self.cfg.view: draw_predictions(evaluation.dataset, found, self.recorder.work_dir/'visualization')
+        if self.fabric.world_size > 1: evaluation.add(found)
+        score = evaluation.score(self.recorder.work_dir)
     return self.fabric.broadcast(score)
 
 # %% ../nbs/30_runner.ipynb #4f5f62aa
@@ -192,11 +194,11 @@ def validate(self:Runner,
         if not training: self.log_memory(loader, training=False)
     try:
         call_event(self.callbacks, 'before_validate', self)
-        batches = progress(loader, 'Validate', self.show_progress and self.fabric.is_global_zero)
-        found = self.find_lanes(batches, interruptible=training)
+        evaluation, batches = Evaluation(loader.dataset), progress(loader, 'Validate', self.show_progress and self.fabric.is_global_zero)
+        found = self.find_lanes(batches, interruptible=training, then=evaluation.add if self.fabric.world_size == 1 else None)
         if training and self.should_stop(now=True):
             raise ValidationInterrupted(f'{split}, step {self.state.step}: validation interrupted by stop request; it will run on resume')
-        score = self.score(loader.dataset, gather_lanes(self.fabric, found))
+        score = self.score(evaluation, gather_lanes(self.fabric, found))
         self.recorder.record_validation(score, split, memory_used(self.fabric.device))
         if split == 'val': self.keep_best(score.metric)
         validation = Validation(score.metric, score)

@@ -310,7 +310,7 @@ def synchronisations(where, f, *args)->list: # of 'file:line', one for each time
 @check(60)
 def no_waiting(r, where):
     "Forward, backward and update of a Runner's step, and its callbacks, never wait for the device"
-    for name, more in dict(fp32={}, bf16=dict(precision='bf16-mixed'), fp16=dict(precision='16-mixed', **{'optimizer.fused': 'true'}), accumulate=dict(accumulate=2),
+    for name, more in dict(fp32={}, bf16=dict(precision='bf16-mixed'), fp16=dict(precision='16-mixed'), accumulate=dict(accumulate=2), auto=dict(accumulate='auto'),
                            clip=dict(clip_grad=1.), seg_attn=dict(seg_loss_weight=.5, attn_loss_weight=.1, channels_last='true')).items():
         if not where.cuda and name in ('bf16', 'fp16', 'clip'): continue
         runner = runner_of(where.settings('no_waiting', precision='32-true', **constant) + [f'{k}={v}' for k, v in more.items()])
@@ -335,10 +335,39 @@ def no_waiting(r, where):
     loader = Batches([batch], steps, range(10**9))
     runner.train_epoch(loader)
     waits = synchronisations(where, runner.train_epoch, loader)
-    r['waits a step, scaler'] = sum(w.startswith('grad_scaler.py') for w in waits)/steps      # once, unless optimizer.fused=true
+    r['waits a step, scaler'] = sum(w.startswith('grad_scaler.py') for w in waits)/steps      # once with optimizer.fused=false
     strange = sorted({w for w in waits if not w.startswith('grad_scaler.py')})
     r.must(not strange, f'a whole step waits in {", ".join(strange)}')
-    r.must(r['waits a step, scaler'] <= 1, 'the scaler waits more than once a step')
+    r.must(r['waits a step, scaler'] == 0, 'the scaler waits, though the update is fused')
+
+@check(60)
+def out_of_memory(r, where):
+    "`accumulate=auto`: with room for less than a batch the step is made in more parts, as if it had had them from the start"
+    sides, n = [], 1
+    for more in (dict(accumulate='auto'), None):
+        runner = runner_of(where.settings('out_of_memory', precision='32-true', **(more or dict(accumulate=n))))
+        batch = noise_batch(runner, 32)
+        runner.train_mode()
+        if more and where.cuda:
+            kept = {k: v.clone() for k, v in runner.network.state_dict().items()}
+            runner.forward_backward(batch)
+            runner.network.load_state_dict(kept)
+            room = .6*torch.cuda.max_memory_allocated()/torch.cuda.get_device_properties(0).total_memory
+            torch.cuda.empty_cache()
+            torch.cuda.set_per_process_memory_fraction(room)
+        elif more:
+            def backward(grad):
+                if len(grad) > 16: raise torch.OutOfMemoryError('pretended')
+            runner.network.neck.register_forward_hook(lambda neck, features, pyramid: [pyramid[0].register_hook(backward), None][1])
+        loss = runner.forward_backward(batch)['loss'].item()
+        n = runner.n_parts
+        sides.append((loss, flat([p.grad for p in runner.network.parameters() if p.grad is not None]), flat(list(runner.network.buffers()))))
+        if where.cuda: torch.cuda.set_per_process_memory_fraction(1.)
+    r['parts'] = n
+    r.must(n > 1, 'the whole batch fitted')
+    r.close('loss', abs(sides[0][0]/sides[1][0] - 1), 1e-5)
+    r.close('gradient', ((sides[0][1] - sides[1][1]).norm()/sides[1][1].norm()).item(), 1e-3)
+    r.close('statistics', (sides[0][2] - sides[1][2]).abs().max().item(), 1e-4)
 
 @check(60)
 def amp(r, where):

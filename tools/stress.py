@@ -1,11 +1,11 @@
 """Fault injection: runs are killed, starved and spoilt, and spread over processes; nothing may be lost or differ.
 
-    python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices uneven nolanes dead launch interrupt (all without a name)
+    python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices memory uneven nolanes dead launch interrupt restarts (all without a name)
 
 Everything happens on synthetic roads in a temporary folder, with the network of the preset `demo`, on the CPU.
 `--quick` is what `make test` does: fewer kills, fewer ways to start processes.
 """
-import argparse, io, os, queue, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+import argparse, io, os, queue, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +17,7 @@ from srlane import cli
 from srlane.training.callbacks import Callback
 from srlane.training.checkpoint import CheckpointError, load_checkpoint
 from srlane.config import load_config
+from srlane.data.loader import build_dataset, lane_loader
 from srlane.runner import Runner
 from srlane.synth import make_culane
 
@@ -385,7 +386,7 @@ def devices(root:Path, quick:bool)->list:
     "However a run is spread over processes and parts, losses, weights and metric are the same"
     roads, problems, one = make_roads(root/'roads'), [], {}
     more = dict(total_iter=8 if quick else 20, batch_size=8, freeze_bn='true', seg_loss_weight=.5, frame_filter=.01, eval_ep=100, log_interval=2, **{'test_parameters.conf_threshold': 0., 'scheduler.warm_up_iters': 2})
-    runs = [('1', '', dict(gpus=1)), ('2 processes', '', dict(gpus=2)), ('2 processes, 2 parts', '', dict(gpus=2, accumulate=2))]
+    runs = [('1', '', dict(gpus=1)), ('2 processes', '', dict(gpus=2)), ('2 processes, 2 parts', '', dict(gpus=2, accumulate=2)), ('2 processes, accumulate=auto', '', dict(gpus=2, accumulate='auto'))]
     if not quick: runs += [('4 processes', '', dict(gpus=4)), ('1 process, 4 parts', '', dict(accumulate=4)), ('torchrun', 'torchrun', {}), ('two nodes', 'two nodes', {}), ('two tasks as of Slurm', 'slurm', dict(gpus=2)),
                            ('2 processes, 4 data workers', '', dict(gpus=2, workers=4))]
     if not quick and find_spec('click'): runs.append(('fabric run', 'fabric run', {}))
@@ -407,6 +408,40 @@ def devices(root:Path, quick:bool)->list:
         if len(list(folder.iterdir())) != 1 or len(list(folder.glob('*/log.txt'))) != 1: problems.append(f'{name}: {len(list(folder.iterdir()))} folders')
         out.unlink(); log.unlink()
     if len(list((roads/'.srlane').iterdir())) != 1: problems.append('more than one cache of frame differences')
+    return problems
+
+class Starve(Callback):
+    "Takes the memory from a process's first step, and gives it back later"
+    def __init__(self, ranks, room): self.ranks, self.room = ranks, room # which processes; bytes that are left
+    def before_step(self, runner, batch):
+        if runner.fabric.global_rank not in self.ranks: return
+        pages = int(Path('/proc/self/statm').read_text().split()[0])
+        step = runner.recorder.step - runner.first_step
+        if step < 2: resource.setrlimit(resource.RLIMIT_AS, (pages*resource.getpagesize() + self.room if step == 0 else resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+def memory(root:Path, quick:bool)->list:
+    "Out of memory in one process or in one of two: the step is made again in more parts, everywhere, as if it had had them from the start; a resumed run begins with them"
+    if sys.platform != 'linux': return print('only Linux limits the memory of a process: not tried') or []
+    roads, problems = make_roads(root/'roads'), []
+    more = dict(img_w=800, img_h=320, batch_size=8, total_iter=3, save_interval=1)      # large: oneDNN keeps 20 MB for each new size of a batch
+    plain = os.environ | dict(MALLOC_ARENA_MAX='1', MALLOC_MMAP_THRESHOLD_='65536')      # what is freed is free at once, as with the allocator of a GPU
+    for gpus in (2,) if quick else (1, 2):
+        def go(name, *flags, **extra):
+            out, log = root/f'{name}{gpus}.pt', root/f'{name}{gpus}.txt'
+            codes = end(start([[sys.executable, here, *flags, '--report', out, *settings(roads, root/f'{name}{gpus}', **more | dict(gpus=gpus) | extra)]], log, env=plain), 400)
+            if codes != [0]: raise RuntimeError(f'{name}, {gpus} processes: exit codes {codes}:\n{log.read_text()[-3000:]}')
+            return torch.load(out, weights_only=True), load_checkpoint(newest(root/f'{name}{gpus}'))['n_parts'], log.read_text()
+        try:
+            found, n, said = go('starved', '--starve', accumulate='auto')
+            words = [l for l in said.splitlines() if 'out of memory with' in l]
+            print(f'{gpus} process{"es"*(gpus > 1)}: {n} parts of {8//gpus} images; {words[-1][-150:] if words else "nothing was said"}', flush=True)
+            if n < 2 or len(words) != np.ceil(np.log2(n)): problems.append(f'{gpus} processes: {n} parts, {len(words)} lines in the log')
+            wanted, *_ = go('wanted', accumulate=n)
+            if not same(found['losses'], wanted['losses']) or not same(found['weights'], wanted['weights']):
+                problems.append(f"{gpus} processes: {n} parts from the start give other weights, by {(found['weights'] - wanted['weights']).abs().max().item():g}")
+            _, again, said = go('starved', accumulate='auto', total_iter=4, resume_from='auto')
+            if again != n or said.count('out of memory with') > len(words): problems.append(f'{gpus} processes: resumed with {again} parts instead of {n}:\n{said[-1500:]}')
+        except (RuntimeError, CheckpointError) as e: problems.append(str(e))
     return problems
 
 def no_lanes(root:Path, quick:bool)->list:
@@ -597,11 +632,52 @@ def interrupt(root:Path, quick:bool)->list:
         finally: kernel.close()
     return problems
 
-groups = dict(kills=kills, signals=stopping, guards=guards, devices=devices, uneven=uneven, nolanes=no_lanes, dead=dead_rank, launch=launched, interrupt=interrupt)
+# --- Loaders that start again and again
+
+def restarts(root:Path, quick:bool)->list:
+    "Loaders start 200 times, in two threads, beside threads that take the locks of pinning threads: each brings its batches, and none hangs"
+    roads, log, n, done = make_roads(root/'roads'), root/'restarts.txt', 12 if quick else 200, fork.Value('l', 0)
+    def body():
+        import torch.utils.data._utils.pin_memory as pinning
+        lock, problems = threading.Lock(), []
+        def pin(todo, ready, device, stop, kind):       # as torch's thread: its first steps take locks that workers need too
+            with lock: torch.set_num_threads(1); time.sleep(.02)
+            while not stop.is_set():
+                try: ready.put(todo.get(timeout=.1))
+                except queue.Empty: pass
+        pinning._pin_memory_loop = pin
+        torch.accelerator.is_available, torch.accelerator.current_device_index, torch.accelerator.current_accelerator = (lambda: True), (lambda: 0), (lambda *a: None)
+        cfg = load_config('demo', *settings(roads, root/'runs'))
+        train, val = (build_dataset(cfg.dataset[k], cfg, is_train=k == 'train') for k in ('train', 'val'))
+        for d in (train, val):
+            def item(key, own=type(d).__getitem__, d=d):
+                if not lock.acquire(timeout=10): raise RuntimeError('a lock was held when this worker was forked')
+                lock.release()
+                return own(d, key)
+            d.__class__ = type('Locked', (type(d),), dict(__getitem__=lambda self, key, item=item: item(key)))
+        def again(k):
+            for i in range(k, n, 2):
+                loader = lane_loader(val if i % 4 > 1 else train, 4, workers=1 + i % 2, pin_memory=True)
+                batches = iter(loader)
+                for _ in range(1 + i % 2): next(batches)   # and leave it in the middle, or at its end
+                del batches, loader
+                done.value += 1
+        threads = [threading.Thread(target=again, args=(k,)) for k in (0, 1)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        return int(done.value != n)
+    code = finish(child(body, log=log), 120 if quick else 600)
+    print(f'{done.value} of {n} loaders started and brought their batches', flush=True)
+    return [] if code == 0 and done.value == n else [f'exit code {code} after {done.value} of {n} loaders:\n{log.read_text()[-3000:]}']
+
+groups = dict(kills=kills, signals=stopping, guards=guards, devices=devices, memory=memory, restarts=restarts, uneven=uneven, nolanes=no_lanes, dead=dead_rank, launch=launched, interrupt=interrupt)
 
 def main():
     if sys.argv[1:2] == ['--report']: return report(Path(sys.argv[2]), sys.argv[3:])
     if sys.argv[1:3] == ['--stop', '--report']: return report(Path(sys.argv[3]), sys.argv[4:], [StopInValidation()])
+    if sys.argv[1:3] == ['--starve', '--report']:
+        several = any(o == 'gpus=2' for o in sys.argv)
+        return report(Path(sys.argv[3]), sys.argv[4:], [Starve([1] if several else [0], int(12e7 if several else 23e7))])
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('names', nargs='*', metavar='GROUP'); p.add_argument('--quick', action='store_true')
     args = p.parse_args()

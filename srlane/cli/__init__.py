@@ -8,6 +8,6 @@ __all__ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']
 # %% ../../nbs/cli/index.ipynb #24d479b3
 from .parser import build_parser, main, parse, run_line
 from .train import demo_roads
-import srlane.cli.predict, srlane.cli.export, srlane.cli.bench, srlane.cli.eval   # their commands register themselves
+import srlane.cli.predict, srlane.cli.export, srlane.cli.bench, srlane.cli.eval, srlane.cli.prepare   # their commands register themselves
 
 _all_ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']

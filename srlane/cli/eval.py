@@ -6,7 +6,8 @@
 __all__ = []
 
 # %% ../../nbs/cli/02_eval.ipynb #9a94c43d
-import sys
+import sys, threading
+from ..basics import core_count
 from .parser import command, path_name, threshold, whole_number
 
 # %% ../../nbs/cli/02_eval.ipynb #ec7f6d9b
@@ -41,7 +42,11 @@ def _culane_options(p):
     p.add_argument('--size', type=whole_number(1, 30000), nargs=2, metavar=('W', 'H'), help='width and height of all images in pixels '
                    '(default: each image\'s own if it lies in DATA_ROOT, else 1640 590)')
     p.add_argument('--lane_width', type=whole_number(2, 1000), default=30, metavar='N', help='width at which lanes are drawn, in pixels')
-    p.add_argument('--workers', type=whole_number(0, 1024), default=0, metavar='N', help='worker processes; 0: none')
+    p.add_argument('--workers', type=whole_number(0, 1024), metavar='N', help='worker processes; 0: none (default: one for each core)')
+
+def _processes(asked):
+    "Worker processes: as many as were asked for, otherwise one for each core; none beside other threads, which no process can take over"
+    return asked if asked is not None else core_count() if threading.active_count() == 1 and core_count() > 1 else 0
 
 @command('eval culane', 'score predictions as the official CULane evaluator does', _culane_options, _output_options)
 def _eval_culane(args):
@@ -50,7 +55,7 @@ def _eval_culane(args):
     if args.mean and not set(args.iou or ()) <= set(MEAN_IOUS):
         raise ValueError('--mean has its thresholds, 0.50, 0.55 … 0.95; leave --iou out')
     score = eval_culane(args.predictions, args.labels[0], list=args.list, ious=sorted(set(args.iou or [.5])), mean=args.mean,
-                        strict=args.strict, workers=args.workers, size=args.size, lane_width=args.lane_width)
+                        strict=args.strict, workers=_processes(args.workers), size=args.size, lane_width=args.lane_width)
     _give(score, args, outputs)
 
 # %% ../../nbs/cli/02_eval.ipynb #7caffb13

@@ -22,13 +22,16 @@ def _not_finite(tree, # dicts and lists
         yield from _not_finite(v, f'{key}[{k}]' if isinstance(tree, list) else f'{key}.{k}' if key else f'{k}')
 
 # %% ../../nbs/config/06_checks.ipynb #9b75ee70
+def _count(v): return isinstance(v, int) and not isinstance(v, bool) and v > 0
+
 def _image_misfits(c):
     "Sizes of images and batches that do not fit together"
     h, rows, batch = c['img_h'], c['num_points'], c['batch_size']
     if c['cut_height'] >= (top := c['ori_img_h']): yield 'cut_height', f"nothing is left of an image {top} px high: give 0 to {top - 1}"
     if rows > h: yield 'num_points', f"rows would be closer than a pixel: give 3 to {h} (img_h)"
     if c['img_w']*h > 2**24: yield 'img_w', f"with img_h={h} that is more than {2**24:,} pixels: give {2**24//h} or less"
-    if c['accumulate'] > batch: yield 'accumulate', f"a batch of {batch} cannot be cut into so many parts: give 1 to {batch}"
+    if _count(parts := c['accumulate']) and parts > batch:
+        yield 'accumulate', f"a batch of {batch} cannot be cut into so many parts: give 1 to {batch}"
 
 # %% ../../nbs/config/06_checks.ipynb #fb6e61ec
 def _level_strides(dilations, # stage 2, 3 and 4 of the backbone: its stride replaced by dilation
@@ -70,10 +73,14 @@ def _head_misfits(c):
 def _type_misfits(c):
     "What is wrong with settings that can be of several types"
     index = lambda v: isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 1024
-    g, lr = c['gpus'], c['optimizer'].get('lr', 1.)
+    g, lr, parts = c['gpus'], c['optimizer'].get('lr', 1.), c['accumulate']
     listed = isinstance(g, list) and g and all(map(index, g)) and len(set(g)) == len(g)
     if not (g == 'auto' or listed or index(g) and g > 0): yield 'gpus', 'give a number from 1 on, a list of indices such as [0,1], or auto'
+    if parts != 'auto' and not _count(parts): yield 'accumulate', 'give a number of parts from 1 to batch_size, or auto'
+    if parts == 'auto' and c['sync_bn']:       # which waits for the other devices in the middle of a step
+        yield 'accumulate', 'a device that runs out of memory would leave the others waiting in sync_bn: give a number, or sync_bn=false'
     if not isinstance(c['backbone']['pretrained'], (bool, str)): yield 'backbone.pretrained', 'give true (download), false, or a file'
+    if not isinstance(c['prepared'], (bool, str)): yield 'prepared', "give a folder, true (beside the data), or '' for none"
     if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 <= lr <= 1e6:
         yield 'optimizer.lr', 'give a number from 0 on, such as 6e-4'
 

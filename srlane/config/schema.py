@@ -193,7 +193,9 @@ class DataSettings:
     augment:List[Any] = field(default_factory=list)  # of {name, p, parameters}, in order
     skip_bad:bool = False                       # leave out (and count) images and labels that cannot be read
     frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before, in grey levels
-    decode_reduced:bool = False                 # decode JPEGs at half size where that is still larger than the network's image
+    decode_reduced:bool = False                 # decode JPEGs at 1/2, 1/4 or 1/8 where the network's image is that much smaller
+    prepared:Any = path('')                     # where `srlane prepare` put its files: a folder, or true (beside the data); '': unused
+    prepared_frames:str = one_of('network', 'network', 'crop')  # they hold the network's image, or the crop (exact under warps too)
 
 # %% ../../nbs/config/02_schema.ipynb #0f1a5ae3
 @dataclass
@@ -222,7 +224,8 @@ class LossSettings:
 # %% ../../nbs/config/02_schema.ipynb #5809a1c0
 @dataclass
 class OptimizationSettings:
-    accumulate:int = number(1, 1, 65536)        # micro-batches into which a device cuts its share of a batch, where that exceeds its memory
+    # micro-batches into which a device cuts its share of a batch, where that exceeds its memory; auto: as few as fit, found by trying
+    accumulate:Any = 1
     clip_grad:float = number(0., 0, 1e9)        # greatest norm of the gradient; 0: no limit
     ema:float = number(0., 0, 0.999999)         # decay of averaged weights, which are then what is validated; 0: none
     freeze:List[str] = field(default_factory=list)  # parts of the network that are not trained, e.g. [backbone]

@@ -13,6 +13,7 @@ _names = dict(
     targets='lane_targets network_lanes',
     transforms='Affine AddToHueAndSaturation Augmentation ChannelShuffle CoarseDropout HorizontalFlip JpegCompression MedianBlur '
                'MotionBlur MultiplyAndAddToBrightness OneOf RandomCrop Sometimes build_augmentation',
+    prepared='DamagedError PreparedFrames open_prepared',
     datasets='CULane LaneDataset TuSimple', loader='EpochSampler build_dataloader build_dataset collate lane_loader',
     evaluation='by_index evaluate rounded_lanes write_predictions', findings='DataCheck', check_split='open_split',
     check='check_dataset check_datasets')

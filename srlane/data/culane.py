@@ -60,18 +60,26 @@ def culane_annotation(label)->tuple: # list of (n, 2) pixels of the original ima
     return there + [np.zeros((0, 2))]*blank, there is not lanes
 
 # %% ../../nbs/data/04_culane.ipynb #75703029
+def _five_decimals(v): # (n,) float64, as `round(v, 5)` gives each
+    t = v*1e5
+    n = np.rint(t)
+    out = n/1e5                                            # correctly rounded, as reading the text is
+    unsure = np.flatnonzero(~(np.abs(t - n) < .499) | (np.abs(n) > 1e11))
+    if len(unsure): out[unsure] = [round(o, 5) for o in v[unsure].tolist()]
+    return out
+
 def culane_rounded(lanes, # of `Lane`
                    size=(1640, 590), # (w, h) of the original image, pixels
                    cut_height=None,  # rows cropped from its top, pixels
                   )->list: # of (n, 2) pixels, bottom to top; lanes that meet no row of the image are left out
     "Lanes with the rows and digits of a CULane prediction file"
     points = [o.sample(o.culane_ys(size[1], cut_height), size)[::-1] for o in lanes]
-    return [np.array([round(v, 5) for v in p.ravel().tolist()]).reshape(-1, 2) for p in points if len(p)]
+    return [_five_decimals(p.ravel()).reshape(-1, 2) for p in points if len(p)]
 
 def culane_text(lanes, # of (n, 2) as from `culane_rounded`
                )->str:
     "The text of a prediction file"
-    return '\n'.join(' '.join(f'{x:.5f} {y:.5f}' for x, y in p.tolist()) for p in lanes)
+    return '\n'.join(' '.join(['%.5f %.5f']*len(p)) % tuple(p.ravel().tolist()) for p in lanes)
 
 # %% ../../nbs/data/04_culane.ipynb #ea04b2ed
 _numeric, _label_bytes = re.compile(r'[0-9.eE+-]+'), 10_000_000   # a label of one image is never larger

@@ -6,8 +6,9 @@
 __all__ = ['network_lanes', 'lane_targets', 'left_out']
 
 # %% ../../nbs/data/01_targets.ipynb #16095957
+import math
 import numpy as np
-from ..lane import ABSENT, ROW, ImageGeometry, clip_polyline, clean_polyline, sample_xs, encode_row
+from ..lane import ABSENT, ROW, ImageGeometry, clip_polylines, clean_polylines, encode_rows, sample_lanes
 
 # %% ../../nbs/data/01_targets.ipynb #5626d4bb
 def network_lanes(lanes, # list of (n, 2) x, y in pixels of the original image
@@ -16,8 +17,8 @@ def network_lanes(lanes, # list of (n, 2) x, y in pixels of the original image
                  )->list: # of (m, 2) in pixels of the network's image: clipped, bottom to top
     "Annotated lanes as the network's image shows them"
     m = geometry.matrix if matrix is None else matrix @ geometry.matrix
-    pieces = [p for o in lanes for p in clip_polyline(np.asarray(o, float) @ m[:2,:2].T + m[:2,2], *geometry.img_size)]
-    return [c for p in pieces if (c := clean_polyline(p)) is not None]
+    pieces, _ = clip_polylines([np.asarray(o, float) @ m[:2,:2].T + m[:2,2] for o in lanes], *geometry.img_size)
+    return [o for o in clean_polylines(pieces) if o is not None]
 
 # %% ../../nbs/data/01_targets.ipynb #8f29d737
 def lane_rows(lanes, # list of (n, 2) as from `network_lanes`
@@ -27,30 +28,40 @@ def lane_rows(lanes, # list of (n, 2) as from `network_lanes`
     "Targets of the refinement"
     rows = np.full((max_lanes, ROW.head + geometry.num_points), ABSENT)
     rows[:, ROW.logits] = 1, 0
-    for i, o in enumerate(lanes[:max_lanes]):
-        row = encode_row(o, geometry)
-        if row is not None: rows[i] = row
+    rows[:len(lanes)] = encode_rows(lanes[:max_lanes], geometry)
     if not (far := np.abs(rows).max()) <= -ABSENT:
         raise ValueError(f"a lane swings out to x = {far:.3g}: two of its points have almost the same y")
     return rows.astype(np.float32)
 
 # %% ../../nbs/data/01_targets.ipynb #0e9d0983
-def angle_map(lanes, # list of (n, 2) as from `network_lanes`
-              geometry:ImageGeometry,
-              stride:int, # pixels of the network's image per cell
-             )->tuple: # (h, w) float64 angle/π, 0 where there is no lane; (h, w) int64, 1 where there is one
+def _crossings(lanes, geometry, grids): # (w, h) cells each -> for each grid (lanes, h + 1), x in cells, bottom first
+    "Where lanes cross from one row of cells to the next"
+    found = {}
+    for unit in grids:
+        if unit in found: continue
+        size = {g: (unit[0]/g[0], unit[1]/g[1]) for g in grids}                                   # of a cell, in the unit's cells
+        alike = [g for g in grids if all(math.frexp(v)[0] == .5 for v in size[g])]                # powers of two
+        points = [o*np.array(unit, float)/geometry.img_size for o in lanes]
+        xs = sample_lanes(points, *(np.arange(h, -1, -1.)*size[w, h][1] for w, h in alike))
+        found |= {g: x/size[g][0] for g, x in zip(alike, xs)}
+    return [found[g] for g in grids]
+
+def angle_maps(lanes, # list of (n, 2) as from `network_lanes`
+               geometry:ImageGeometry,
+               strides=(8, 16, 32), # pixels of the network's image per cell
+              )->list: # for each stride (h, w) float64 angle/π, 0 where there is no lane; (h, w) int64, 1 where there is one
     "Direction of the lanes in each cell they touch; a later lane overwrites an earlier one"
-    h, w = -(-geometry.img_h//stride), -(-geometry.img_w//stride)
-    ys, to_cells = np.arange(h, -1, -1.), np.array([w, h], float)
-    xs = np.array([sample_xs(o*to_cells/geometry.img_size, ys) for o in lanes]).reshape(-1, h + 1)
-    step = np.arctan(1/(np.diff(xs) + 1e-6))/np.pi
-    col = np.trunc(xs[:, 1:])
-    lane, up = np.nonzero((col >= 0) & (col < w))   # lane by lane, so that later ones overwrite; NaN, above a lane, is neither
-    cell = h - 1 - up, col[lane, up].astype(int)
-    angle, seg = np.zeros((h, w)), np.zeros((h, w), np.int64)
-    angle[cell] = np.where(step <= 0, 1 - np.abs(step), step)[lane, up]
-    seg[cell] = 1
-    return angle, seg
+    grids, maps = [(-(-geometry.img_w//s), -(-geometry.img_h//s)) for s in strides], []
+    for (w, h), xs in zip(grids, _crossings(lanes, geometry, grids)):
+        step = np.arctan(1/(np.diff(xs) + 1e-6))/np.pi
+        col = np.trunc(xs[:, 1:])
+        lane, up = np.nonzero((col >= 0) & (col < w))   # lane by lane, so that later ones overwrite; NaN, above a lane, is neither
+        cell = h - 1 - up, col[lane, up].astype(int)
+        angle, seg = np.zeros((h, w)), np.zeros((h, w), np.int64)
+        angle[cell] = np.where(step <= 0, 1 - np.abs(step), step)[lane, up]
+        seg[cell] = 1
+        maps.append((angle, seg))
+    return maps
 
 # %% ../../nbs/data/01_targets.ipynb #6a062157
 def lane_targets(lanes, # list of (n, 2) as from `network_lanes`
@@ -60,7 +71,7 @@ def lane_targets(lanes, # list of (n, 2) as from `network_lanes`
                  seg:bool=True,       # make `gt_seg` too: only the segmentation's loss reads it
                 )->dict: # gt_lane (max_lanes, 4 + P) float32; gt_angle and gt_seg, one (h, w) per stride
     "All training targets of an image"
-    angles, segs = zip(*(angle_map(lanes, geometry, s) for s in strides))
+    angles, segs = zip(*angle_maps(lanes, geometry, strides))
     targets = dict(gt_lane=lane_rows(lanes, geometry, max_lanes), gt_angle=list(angles))
     return dict(targets, gt_seg=list(segs)) if seg else targets
 
@@ -70,11 +81,14 @@ def left_out(lanes, # list of (n, 2) x, y in pixels of the original image
              max_lanes:int=4, # lanes that have a place
             )->list: # for each lane why it has no target row, '' where it has one
     "Which lanes of an image cannot be learned"
-    place, why = 0, []
-    for o in lanes:
-        pieces = clip_polyline(geometry.to_network(np.asarray(o, float).reshape(-1, 2)), *geometry.img_size)
-        clean = [c for p in pieces if (c := clean_polyline(p)) is not None]
-        rows, place = [place + k for k, c in enumerate(clean) if encode_row(c, geometry) is not None], place + len(clean)
-        why.append('fewer than two points' if len(o) < 2 else 'outside the crop' if not pieces else 'nearly horizontal' if not clean else
-                   'shorter than two rows' if not rows else f'beyond the first {max_lanes}' if rows[0] >= max_lanes else '')
-    return why
+    lanes = [np.asarray(o, float).reshape(-1, 2) for o in lanes]
+    pieces, owner = clip_polylines([geometry.to_network(o) for o in lanes], *geometry.img_size)
+    clean = [(k, o) for k, o in zip(owner, clean_polylines(pieces)) if o is not None]     # each has a place
+    places = np.array([k for k, _ in clean])
+    learned = encode_rows([o for _, o in clean], geometry)[:, ROW.lane] > 0
+    def why(k):
+        mine = np.flatnonzero((places == k) & learned)
+        return ('fewer than two points' if len(lanes[k]) < 2 else 'outside the crop' if k not in owner else
+                'nearly horizontal' if k not in places else 'shorter than two rows' if not len(mine) else
+                f'beyond the first {max_lanes}' if mine[0] >= max_lanes else '')
+    return [why(k) for k in range(len(lanes))]

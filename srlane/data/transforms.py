@@ -124,10 +124,11 @@ class AddToHueAndSaturation:
     def __init__(self, value=(-10, 10)): self.value = number_range(value, 'value', -255, 255)
     def __call__(self, img, rng):
         v = round(rng.uniform(*self.value))
-        h, s, value = cv2.split(cv2.cvtColor(img, cv2.COLOR_RGB2HSV_FULL))
-        h = h + np.uint8(v % 256)                           # uint8 wraps as an angle does
-        s = cv2.add(s, v) if v > 0 else cv2.subtract(s, -v) # stops at 0 and 255
-        return cv2.cvtColor(cv2.merge([h, s, value]), cv2.COLOR_HSV2RGB_FULL)
+        hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV_FULL)
+        lines = hsv.reshape(len(hsv), -1)
+        lines += np.tile(np.array([v % 256, 0, 0], np.uint8), hsv.shape[1])                   # uint8 wraps as an angle does
+        (cv2.add if v > 0 else cv2.subtract)(hsv, (0, abs(v), 0, 0), dst=hsv)                 # stops at 0 and 255
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 # %% ../../nbs/data/02_transforms.ipynb #7720acb5
 def _odd(rng, k):

@@ -9,7 +9,6 @@ __all__ = ['CULANE_ROWS', 'lanes_to_culane', 'parse_culane', 'read_culane', 'lab
 # %% ../../nbs/lane/04_text.ipynb #6d245053
 import os, re
 from functools import lru_cache
-from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from .lane import Lane
@@ -45,14 +44,23 @@ def lanes_to_culane(lanes, # of `Lane`
 
 # %% ../../nbs/lane/04_text.ipynb #3fb6b0f3
 _number = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
+_plain = re.compile(r'[0-9.eE+\- ]*')   # of these, Python reads as a number what `_number` matches, and nothing else
 _far = 1e6  # pixels; no image reaches so far
 
-def _parse_line(words):
-    "The points of a line, or a `ValueError` that says what is wrong with it"
+def _numbers(line, words):
+    "The numbers of a line, or a `ValueError` that names the first word that is none"
+    try:
+        if _plain.fullmatch(line): return [*map(float, words)]
+    except ValueError: pass
     bad = next((w for w in words if not _number.fullmatch(w)), None)
     if bad is not None: raise ValueError(f"{bad[:20]!r} is not a number; a line must be 'x y x y …'")
+    return [*map(float, words)]
+
+def _parse_line(line, words):
+    "The points of a line, or a `ValueError` that says what is wrong with it"
+    numbers = _numbers(line, words)
     if len(words)%2: raise ValueError(f"{len(words)} numbers, so the last point has no y; a line must be 'x y x y …'")
-    points = np.array(words, float).reshape(-1, 2)
+    points = np.array(numbers).reshape(-1, 2)
     if not np.abs(points).max() < _far:
         raise ValueError(f"{max(words, key=lambda w: abs(float(w)))[:20]} is no coordinate of an image")
     if len(points) > 1 and points.max() <= 1.5:
@@ -66,7 +74,7 @@ def parse_culane(text:str, # content of a `.lines.txt` file
     lanes = []
     for i, line in enumerate(text.splitlines(), 1):
         try:
-            if words := line.split(): lanes.append(_parse_line(words))
+            if words := line.split(): lanes.append(_parse_line(line, words))
         except ValueError as e: raise ValueError(f'{name}:{i}: {e}') from None
     return lanes
 
@@ -74,12 +82,12 @@ def parse_culane(text:str, # content of a `.lines.txt` file
 def read_culane(path, # of a `.lines.txt` file
                )->list: # as `parse_culane`
     "Lanes of a CULane label file"
-    path = Path(path)
-    try: text = path.read_text(encoding='ascii')
+    with open(path, 'rb') as f: data = f.read()
+    try: text = data.decode('ascii')
     except UnicodeDecodeError as e:
-        marked = e.object.startswith((b'\xef\xbb\xbf', b'\xff\xfe', b'\xfe\xff'))
+        marked = data.startswith((b'\xef\xbb\xbf', b'\xff\xfe', b'\xfe\xff'))
         if marked: raise ValueError(f"{path}: begins with a byte-order mark; save it as plain text") from None
-        raise ValueError(f"{path}: not a text of numbers (byte {e.start} is {e.object[e.start]:#04x})") from None
+        raise ValueError(f"{path}: not a text of numbers (byte {e.start} is {data[e.start]:#04x})") from None
     return parse_culane(text, path)
 
 # %% ../../nbs/lane/04_text.ipynb #2f5cf300
@@ -88,9 +96,11 @@ def label_points(points, # (n, 2) x, y in pixels, as written in a label
     "The points of an annotated lane that training uses"
     points = np.asarray(points, float).reshape(-1, 2)
     points = points[(points >= 0).all(1)]
-    _, first = np.unique(points, axis=0, return_index=True)
-    points = points[np.sort(first)]
-    return points[np.argsort(points[:,1], kind='stable')] if len(points) > 1 and np.ptp(points[:,1]) else None
+    points = points[np.argsort(points[:,1], kind='stable')]
+    if not len(points) or points[0,1] == points[-1,1]: return None
+    if (points[1:,1] == points[:-1,1]).any():                       # two equal points have one height
+        points = points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
+    return points
 
 # %% ../../nbs/lane/04_text.ipynb #e1c9afa1
 def drop_placeholders(lanes, # of (n, 2) x, y in pixels, one label

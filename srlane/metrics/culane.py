@@ -30,16 +30,22 @@ def iou_matrices(predictions:list,         # per image a list of (n,2) arrays of
     return [m.reshape(a, p) for m, a, p in zip(np.split(iou, np.cumsum(n_anno*n_pred)[:-1]), n_anno, n_pred)]
 
 # %% ../../nbs/metrics/06_culane.ipynb #f7eb525d
+def _each_its_best(iou):
+    "Row and column of each row's largest entry; None where two rows want one column, or an entry is as good as another"
+    i, j = ((iou > 0) & (iou >= iou.max(1, keepdims=True) - 1e-9)).nonzero()
+    rows, columns = i.tolist(), j.tolist()
+    return (i, j) if len({*rows}) == len({*columns}) == len(rows) else None
+
 def assign_lanes(iou:np.ndarray, # (annotations, predictions)
                 )->np.ndarray:   # (annotations,) int matched prediction, -1 for none
     "The assignment with the largest sum of IoUs"
     match = np.full(len(iou), -1)
     if not iou.size: return match
-    hit = iou > 0                                                  # NaN is not
-    if hit.sum(0).max() <= 1 and hit.sum(1).max() <= 1: i, j = np.nonzero(hit)
+    iou = np.where(iou > 0, iou, 0)                                # NaN is not
+    if found := _each_its_best(iou): i, j = found
+    elif found := _each_its_best(iou.T): j, i = found
     else:
         from scipy.optimize import linear_sum_assignment
-        iou = np.where(hit, iou, 0)
         i, j = linear_sum_assignment(iou, maximize=True)
         i, j = i[iou[i,j] > 0], j[iou[i,j] > 0]
     match[i] = j

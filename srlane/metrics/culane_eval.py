@@ -10,35 +10,36 @@ import os
 from pathlib import Path
 from ..basics import map_groups, one_line, user_path, within
 from .culane import CULANE_SIZE, CULANE_WIDTH, MEAN_IOUS, CULaneScore, check_options, gather_score, score_group, size_groups
-from .reading import as_sizes, image_sizes, read_categories, read_json_lanes, read_lanes, read_list
+from .reading import as_sizes, image_sizes, read_categories, read_json_lanes, read_list, read_many
 from .score import counted
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #0e6a25bd
-def _lines_path(folder, name): return Path(within(folder, name)).with_suffix('.lines.txt')
+def _lines_path(folder, name): return os.path.splitext(within(folder, name))[0] + '.lines.txt'
 
-def _read_file(path, strict):
-    "Lanes, oddities as sentences, whether the file is missing"
-    try: data = path.read_bytes()
+def _content(path, strict):
+    "A file's bytes; None where it is missing"
+    try:
+        with open(path, 'rb', 0) as f: return f.read()
     except (FileNotFoundError, NotADirectoryError):
         if strict: raise FileNotFoundError(one_line(f'{path}: missing')) from None
-        return [], [], True
     except OSError as e:                                          # a name too long for a file, no right to read
         raise OSError(one_line(f'{path}: cannot be read: {e.strerror}')) from None
-    lanes, odd = read_lanes(data)
-    if odd and strict: raise ValueError(f'{path}:{odd[0][0]}: {odd[0][1]}')
-    return lanes, [f'{path}:{n}: {what}' for n, what in odd], False
+
+def _read_files(folder, names, strict):
+    "Lanes of each image, oddities as sentences, images whose file is missing"
+    paths = [_lines_path(folder, name) for name in names]
+    files = [_content(path, strict) for path in paths]
+    lanes, found = zip(*read_many([data or b'' for data in files]))
+    odd = [(path, *o) for path, every in zip(paths, found) for o in every]
+    if odd and strict: raise ValueError('{}:{}: {}'.format(*odd[0]))
+    return [*lanes], [f'{path}:{n}: {what}' for path, n, what in odd], [name for name, data in zip(names, files) if data is None]
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #d5842615
 def _score_files(predictions, data_root, names, size, lane_width, strict):
     "Score images by name; predictions is a folder or a list of lanes per image"
-    pred, anno, odd, missing = [], [], [], [[], []]
-    for i, name in enumerate(names):
-        for out, source, gone in ((pred, predictions, missing[0]), (anno, data_root, missing[1])):
-            if isinstance(source, list): out.append(source[i]); continue
-            lanes, oddities, absent = _read_file(_lines_path(source, name), strict)
-            out.append(lanes); odd += oddities
-            if absent: gone.append(name)
-    return *score_group(pred, anno, size, lane_width), odd, missing
+    read = lambda source: (source, [], []) if isinstance(source, list) else _read_files(source, names, strict)
+    (pred, odd, gone), (anno, odd_labels, gone_labels) = read(predictions), read(data_root)
+    return *score_group(pred, anno, size, lane_width), odd + odd_labels, [gone, gone_labels]
 
 # %% ../../nbs/metrics/07_culane_eval.ipynb #0d01a2e8
 def _name_hint(where, listed, there):

@@ -63,8 +63,22 @@ def spline_samples(coef:np.ndarray,    # (n,4,2) coefficients
     return (coef[:,0] + coef[:,1]*t + coef[:,2]*(t*t) + coef[:,3]*(t*t*t)).astype(np.float32)
 
 # %% ../../nbs/metrics/01_spline.ipynb #4b30979d
-FAR = 16000     # pixels; beyond, a lane is wild
+FAR, _NEAR = 16000, 2048     # pixels; beyond the first a lane is wild, within the second a float32 is exact to 1/8192 pixel
 _POWERS = np.arange(STEPS)**np.arange(4.)[:,None]
+_POWERS32 = _POWERS.astype(np.float32)
+
+def _samples(coef, chord):
+    "x of all samples of some pieces, then y, (2n,50) float32; which pieces are wild"
+    scaled, u = np.empty((2, len(chord), 4)), 1.
+    for k in range(4):
+        np.multiply(coef[:,k].T, u, out=scaled[:,:,k])
+        u = u*(chord/STEPS)
+    scaled = scaled.reshape(-1, 4)
+    if (np.abs(scaled) @ _POWERS[:,-1]).max() < _NEAR: return scaled.astype(np.float32) @ _POWERS32, np.zeros(len(chord), bool)
+    v = scaled @ _POWERS
+    wild = ~((v < FAR) & (v > -FAR)).all(1).reshape(2, -1).all(0)
+    v.reshape(2, len(chord), STEPS)[:,wild] = 0
+    return v.astype(np.float32), wild
 
 def pixel_chains(coef:np.ndarray,     # (N,4,2) coefficients of all pieces
                  chord:np.ndarray,    # (N,) chords, pixels
@@ -74,16 +88,10 @@ def pixel_chains(coef:np.ndarray,     # (N,4,2) coefficients of all pieces
     start = np.cumsum(counts) - counts
     opens = np.zeros(len(chord), bool)
     opens[start] = True
-    bad, keys, ats, last = np.zeros(len(chord), bool), [], [], 0
-    for s in range(0, len(chord), 512):                          # blocks that fit into the CPU's cache
-        c, h = coef[s:s+512], chord[s:s+512]
-        scaled = c*((h/STEPS)[:,None]**np.arange(4))[:,:,None]
-        v = scaled.transpose(2, 0, 1).reshape(-1, 4) @ _POWERS   # x of all samples, then y
-        if not (v.max() < FAR and v.min() > -FAR):
-            out = ~((v < FAR) & (v > -FAR)).all(1).reshape(2, -1).all(0)
-            bad[s:s+512] = out
-            v.reshape(2, len(h), STEPS)[:,out] = 0
-        v = v.astype(np.float32)
+    bad, pixels, ats, last = np.zeros(len(chord), bool), [], [], np.zeros((2, 1), np.float32)
+    for s in range(0, len(chord), 1024):                         # blocks that fit into the CPU's cache
+        c, h = coef[s:s+1024], chord[s:s+1024]
+        v, bad[s:s+1024] = _samples(c, h)
         xy = np.rint(v)
         np.subtract(v, xy, out=v); np.abs(v, out=v)
         near = np.flatnonzero(v.ravel() > .498)
@@ -91,16 +99,14 @@ def pixel_chains(coef:np.ndarray,     # (N,4,2) coefficients of all pieces
             axis, i = np.divmod(near, v.size//2)
             i, k = np.divmod(i, STEPS)
             xy.ravel()[near] = np.where(bad[s+i], 0, np.rint(spline_samples(c[i], h[i], k)[np.arange(len(i)),axis]))
-        x, y = xy.astype(np.int32).reshape(2, -1)
-        key = (y << 16) + x
-        new = np.append(key[0] != last, key[1:] != key[:-1])
-        new[::STEPS] |= opens[s:s+512]
-        last = key[-1]
-        at = np.flatnonzero(new)
-        keys.append(key[at]); ats.append(at + s*STEPS)
-    key, at = np.concatenate(keys), np.concatenate(ats)
-    y = (key + 0x8000) >> 16
-    return key - (y << 16), y, np.searchsorted(at, start*STEPS), np.logical_or.reduceat(bad, start)
+        xy = xy.reshape(2, -1)
+        moves = xy[:,1:] != xy[:,:-1]
+        new = np.append((xy[:,:1] != last).any(), moves[0] | moves[1])
+        new[::STEPS] |= opens[s:s+1024]
+        last, at = xy[:,-1:], np.flatnonzero(new)
+        pixels.append(xy[:,at].astype(np.int32)); ats.append(at + s*STEPS)
+    (x, y), at = np.concatenate(pixels, 1), np.concatenate(ats)
+    return x, y, np.searchsorted(at, start*STEPS), np.logical_or.reduceat(bad, start)
 
 # %% ../../nbs/metrics/01_spline.ipynb #9cdfb15f
 def to_pixels(v:np.ndarray,    # float32 coordinates

@@ -6,6 +6,7 @@
 __all__ = ['infer']
 
 # %% ../../nbs/models/08_infer.ipynb #a5bac682
+from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import nn
 
@@ -14,10 +15,18 @@ from torch import nn
 def infer(net:nn.Module,  # a `TwoStageDetector`, or what has its `get_lanes`, in evaluation mode and without wrappers
           batches,        # of dicts with `img` (B,3,H,W) and `meta`, as `collate` makes them, on the network's device
           forward=None,   # batch -> rows, called in the network's place: Fabric's or a compiled wrapper
+          ahead:bool=False, # a batch is decoded in a thread while the next is in the network
           **thresholds,   # `conf_threshold`, `nms_thres`, `max_lanes`; the network's own where not given
          ):               # yields a batch, its rows (B,N,4+P) as the network returns them, and a list of `Lane` for each image
     "Find the lanes in batches of images"
-    for batch in batches:
-        if net.training: raise ValueError('the network is in training mode, in which it returns losses: call net.eval() first')
-        rows = (forward or net)(batch)
-        yield batch, rows, net.get_lanes(rows, batch['meta'], **thresholds)
+    before = None
+    with ThreadPoolExecutor(1) as pool:
+        for batch in batches:
+            if net.training: raise ValueError('the network is in training mode, in which it returns losses: call net.eval() first')
+            rows = (forward or net)(batch)
+            if not ahead: yield batch, rows, net.get_lanes(rows, batch['meta'], **thresholds)
+            else:
+                now = batch, rows, pool.submit(net.get_lanes, rows, batch['meta'], **thresholds)
+                if before: yield *before[:2], before[2].result()
+                before = now
+        if before: yield *before[:2], before[2].result()

@@ -46,7 +46,8 @@ def ground_rows(camera:Camera, road:Road)->GroundRows:
 
 # %% ../../nbs/synth/03_frame.ipynb #d6232224
 WIDTH = CULANE_SIZE[0]   # blur, glow and drops are sized in pixels of an image this wide
-_streams = dict(ground=1, bridges=2, backdrop=3, headlights=4, lamps=5, windscreen=6)   # a new layer takes the next number
+_streams = dict(ground=1, bridges=2, backdrop=3, headlights=4, lamps=5, windscreen=6,
+                cabin=7, sensor=8, overhead=9)   # a new layer takes the next number
 
 class Frame:
     "The picture of a scene in the making"
@@ -55,6 +56,11 @@ class Frame:
         w,h = scene.camera.size
         self.img = np.zeros((h,w,3), np.uint8)   # RGB, drawn into
         self._rngs = {}
+
+    @property
+    def size(self)->tuple: # width, height in pixels
+        "Of the picture as it is now: the lens changes it"
+        return self.img.shape[1::-1]
 
     @cached_property
     def rows(self)->GroundRows:
@@ -98,4 +104,6 @@ def haze_at(light:Light,
             s, # metres ahead
            )->np.ndarray: # float32 in 0…1
     "How much of what is there is lost in haze"
-    return (light.haze*(1-np.exp(-np.maximum(np.asarray(s)-40,0)/90))).astype(np.float32)
+    haze = (light.haze*(1-np.exp(-np.maximum(np.asarray(s)-40,0)/90))).astype(np.float32)
+    if not light.fog: return haze
+    return (1-(1-haze)*np.exp(-np.asarray(s)*light.fog/20)).astype(np.float32)

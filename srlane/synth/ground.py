@@ -56,11 +56,13 @@ def cover_marking(cover,  # (H, W) uint8, drawn into
     h,w = cover.shape
     n = 500
     for d0,d1 in marking.stripes:
-        a,b = (see_line(camera, road, d, NEAR, FAR, n) for d in (d0,d1))
+        aside = marking.aside(places(NEAR,FAR,n)) if marking.fork else 0.
+        a,b = (see_line(camera, road, d+aside, NEAR, FAR, n) for d in (d0,d1))
         lo,hi = max(0,int(np.ceil(max(a[-1,1],b[-1,1])))),h
         if hi<=lo: continue
         s = np.interp(-np.arange(lo,hi+1.), -a[:,1], places(NEAR,FAR,n)[:len(a)])
-        f = np.diff(marking.painted(s))/np.diff(s)
+        ds = np.diff(s)
+        f = np.diff(marking.painted(s))/np.where(ds==0, 1, ds)
         ys = lo+(np.arange((hi-lo)*parts)+.5)/parts
         l,r = (np.interp(-ys, -p[:,1], p[:,0]).reshape(-1,parts) for p in (a,b))
         ok = np.flatnonzero((f>0)&(r.max(1)>0)&(l.min(1)<w))
@@ -97,7 +99,8 @@ def draw_paint(frame:Frame, # drawn into
     color = np.empty_like(img[top:])
     cv2.rectangle(color, (0,0), img.shape[1::-1], common, -1)
     for m in scene.markings:
-        near = frame.on_road([(NEAR,m.until,m.offset-1,m.offset+1)])
+        far = float(m.aside(m.until)) if m.fork else 0.
+        near = frame.on_road([(NEAR,m.until,m.offset-1+min(far,0),m.offset+1+max(far,0))])
         fill(left, near, int(255*m.paint))
         if m.color!=common: fill(color, [p-(0,top) for p in near], m.color)
         cover_marking(cover, frame.camera, frame.road, m)
@@ -110,12 +113,13 @@ def draw_paint(frame:Frame, # drawn into
 
 # %% ../../nbs/synth/04_ground.ipynb #a8340c68
 def tyre_tracks(frame:Frame,
-               )->np.ndarray: # (r/4, W/4) in 0…1
-    "Where tyres run: in each lane, 0.8 m to both sides of its middle"
+               )->tuple: # two of (r/4, W/4) in 0…1
+    "Where tyres run, 0.8 m to both sides of each lane's middle, and where oil drips, between them"
     offsets,rows = sorted(m.offset for m in frame.scene.markings),frame.rows
     d = (np.arange(0,frame.camera.size[0],4)[None]+2-rows.middle[::4,None])/rows.ppm[::4,None]
     lane = np.diff(offsets).max() if len(offsets)>1 else 3.5
-    return np.exp(-((np.abs((d+lane/2)%lane-lane/2)-.8)/.35)**2)
+    d = np.abs((d+lane/2)%lane-lane/2)
+    return np.exp(-((d-.8)/.35)**2),np.exp(-(d/.45)**2)
 
 # %% ../../nbs/synth/04_ground.ipynb #b61e2d8d
 def lit_leaves(leaves, # (r, W) uint8, the texture's channel
@@ -140,15 +144,19 @@ def shade_map(frame:Frame,
     "How shade and tyre tracks change the ground's brightness"
     (w,h),rng,top,shade = frame.camera.size,frame.rng('ground'),frame.rows.top,frame.light.shade
     quarter = lambda quads: [(p-(0,top))/4 for p in frame.on_road(quads)]
-    q = (128*(1-rng.uniform(0,.13)*tyre_tracks(frame))).astype(np.uint8)
+    tyres,oil = tyre_tracks(frame)
+    a,b = rng.uniform(0,.13),0.
+    if frame.scene.tracks: a,b = frame.scene.tracks
+    q = (128*(1-a*tyres-b*oil)).astype(np.uint8) if b else (128*(1-a*tyres)).astype(np.uint8)
     mask = np.full_like(q, 255)
     for v in frame.scene.vehicles:
         b,_,l = v.size
         if v.s+l>1.5: fill(mask, quarter([(max(v.s-.15,NEAR),v.s+l,v.d-b*.53,v.d+b*.53)]), 70)
     mask = cv2.GaussianBlur(mask, (0,0), 1.2*w/WIDTH)
-    if shade:
+    if shade or frame.scene.shadows:
         cast = np.full_like(q, 255)
-        for a,b in bridges(frame): fill(cast, quarter([(a,b,-40,40)]), int(255*(1-shade)))
+        for a,b in bridges(frame) if shade else (): fill(cast, quarter([(a,b,-40,40)]), int(255*(1-shade)))
+        for *q4,dark in frame.scene.shadows: fill(cast, quarter([q4]), int(255*(1-dark)))
         mask = cv2.multiply(mask, cast, scale=1/255)
     out = cv2.resize(cv2.multiply(q, mask, scale=1/255), (w,h-top))
     return cv2.multiply(out, lit_leaves(leaves, shade, rng.uniform(.35,.75)*255), scale=1/255) if shade else out
@@ -160,9 +168,10 @@ def draw_ground(frame:Frame): # drawn into
     asphalt,tex,wear,leaves = cv2.split(ground_maps(frame))
     on = draw_surface(frame)
     draw_paint(frame, wear)
+    if frame.scene.grain!=1: asphalt = cv2.convertScaleAbs(asphalt, None, frame.scene.grain, 128*(1-frame.scene.grain))
     cv2.copyTo(asphalt, on[top:], tex)
     tex = cv2.multiply(tex, shade_map(frame, leaves), scale=1/128)
     img[top:] = cv2.multiply(img[top:], cv2.cvtColor(tex, cv2.COLOR_GRAY2RGB), scale=1/128)
-    n = int((s>40).sum())
+    n = int((s>(0 if frame.light.fog else 40)).sum())
     k = haze_at(frame.light, s[:n])[:,None,None]
     img[top:top+n] = img[top:top+n]*(1-k)+k*np.float32(frame.light.sky[1])

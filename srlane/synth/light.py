@@ -18,8 +18,9 @@ def light_map(frame:Frame,
     m = np.full((*x.shape,3), 1., np.float32)*np.array(frame.light.gain, np.float32)
     p = frame.project(12.)
     spot = np.exp(-((x-p[0])/(.33*w))**2-np.where(y<p[1],((y-p[1])/(.09*h))**2,((y-p[1])/(.5*h))**2))
-    m += spot[...,None].astype(np.float32)*np.array([.75,.72,.62], np.float32)*rng.uniform(.5,1.2)
-    if rng.random()<.75:
+    beam = rng.uniform(.5,1.2) if frame.light.beam is None else frame.light.beam
+    m += spot[...,None].astype(np.float32)*np.array([.75,.72,.62], np.float32)*beam
+    if (rng.random()<.75) if frame.light.lamps is None else frame.light.lamps:
         warm,side,gap = np.array([.7,.52,.3], np.float32)*rng.uniform(.3,.9),rng.choice([-1,1])*rng.uniform(4,9),rng.uniform(20,40)
         for s in np.arange(rng.uniform(5,25), 150, gap):
             c,r = frame.project(s, side*.6),frame.camera.focal/s
@@ -41,7 +42,9 @@ def draw_lamps(frame:Frame): # drawn into
             p = frame.project(v.s-.05, v.d+e*.4*v.size[0], v.size[1]*(.53 if v.size[1]<2.2 else .3))
             dot(p, (.13 if v.oncoming else .1)*focal/v.s+.8, (255,250,225) if v.oncoming else (255,50,35))
     side,gap = rng.choice([-1,1])*rng.uniform(5,9),rng.uniform(20,40)
-    for s in np.arange(rng.uniform(8,30), 220, gap) if rng.random()<.8 else []:
+    there = rng.random()<.8
+    if frame.light.lamps is not None: there = frame.light.lamps>0
+    for s in np.arange(rng.uniform(8,30), 220, gap) if there else []:
         dot(frame.project(s, side, 8.), .16*focal/s+.8, (255,225,160))
     small = cv2.GaussianBlur(cv2.resize(q,(w//16,h//16),interpolation=cv2.INTER_AREA), (0,0), 4*w/WIDTH)
     glow = cv2.addWeighted(cv2.GaussianBlur(q,(0,0),3.5*w/WIDTH), 1.1, cv2.resize(small,q.shape[1::-1]), 1.4, 0)

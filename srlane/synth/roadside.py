@@ -104,7 +104,7 @@ def draw_backdrop(frame:Frame): # with the ground, drawn into
     draw_sky(canvas, light, bottom, rng)
     draw_hills(canvas, light, bottom, h, rng)
     for strip in sorted(frame.scene.roadside, key=lambda p:-abs(p.d)): draw_strip(canvas, frame, strip)
-    if light.rain: draw_reflection(canvas, frame.img, top, .35*light.rain)
+    if light.rain or light.wet: draw_reflection(canvas, frame.img, top, max(.35*light.rain, light.wet))
     full = cv2.resize(canvas, (w,h), interpolation=cv2.INTER_LINEAR)
     a = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(full,3)), cv2.COLOR_GRAY2RGB)
     frame.img[:] = cv2.add(cv2.multiply(frame.img, a, scale=1/255), cv2.cvtColor(full, cv2.COLOR_RGBA2RGB))

@@ -4,27 +4,29 @@
 
 # %% auto #0
 __all__ = ['culane_categories', 'day_categories', 'arrow_kinds', 'NEAR', 'FAR', 'Marking', 'Vehicle', 'Roadside', 'Light',
-           'Scene', 'places', 'see_line', 'Picture']
+           'Cabin', 'Sensor', 'Scene', 'places', 'see_line', 'Picture']
 
 # %% ../../nbs/synth/01_scene.ipynb #3771e487
 from dataclasses import dataclass, field
 from functools import lru_cache
 import cv2, numpy as np
 from fastcore.basics import patch
-from .camera import Camera, Road
+from .camera import Camera, Lens, Road
 
 # %% ../../nbs/synth/01_scene.ipynb #b80f24fd
 @dataclass
 class Marking:
     "A painted line along the road"
     offset:float                # metres to the right of the middle of our lane
-    style:str = 'solid'         # 'solid', 'dashed', 'double', 'missing'
+    style:str = 'solid'         # 'solid', 'dashed', 'double', 'dots', 'missing'
     slot:int|None = None        # number of the labelled lane, left line of our lane is 0
     width:float = .15           # metres
     color:tuple = (225,225,220) # RGB
     paint:float = 1.            # 1 is fresh paint, 0 is none left
     dash:tuple = (6.,9.,0.)     # length, gap, phase of the dashes, metres
     until:float = 160.          # metres ahead where it ends
+    group:tuple = (4,14.6)      # of raised dots: how many, metres from one group to the next; the dots are `dash`
+    fork:tuple|None = None      # where it begins to leave the road, metres to the right per metre, metres at most
 
     @property
     def stripes(self): # of (d0, d1), metres
@@ -32,13 +34,26 @@ class Marking:
         d,w = self.offset,self.width/2
         return {'missing':[], 'double':[(d-3*w,d-w),(d+w,d+3*w)]}.get(self.style, [(d-w,d+w)])
 
+    def aside(self,
+              s, # metres along the road, any shape
+             )->np.ndarray: # metres to the right, same shape
+        "How far it has left the road"
+        if not self.fork: return np.zeros_like(s)
+        begin,slope,most = self.fork
+        u = np.maximum(s-begin, 0)
+        return np.sign(slope)*np.minimum(u*u/(u+20)*abs(slope), most)   # it leaves smoothly
+
     def painted(self,
                 s, # metres along the road, any shape
                )->np.ndarray: # metres, same shape
         "How much of the road up to `s` is painted"
         s = np.minimum(s, self.until)
-        if self.style!='dashed': return s
         on,off,phase = self.dash
+        if self.style=='dots':
+            k,r = np.divmod(s-phase, self.group[1])
+            n,r = np.divmod(np.minimum(r, self.group[0]*(on+off)), on+off)
+            return (k*self.group[0]+n)*on + np.minimum(r,on)
+        if self.style!='dashed': return s
         n,r = np.divmod(s-phase, on+off)
         return n*on + np.minimum(r,on)
 
@@ -71,10 +86,47 @@ class Light:
     night:bool = False        # lit by headlights and lamps
     glare:tuple|None = None   # x, y as fractions of the image, strength
     rain:float = 0.           # 0 is dry, 1 a downpour
+    wet:float = 0.            # how much the ground mirrors, 0…1
+    fog:float = 0.            # 0 is clear, 1 hides what is 30 m away
+    beam:float|None = None    # of the headlights at night, 1 is usual; None: as it comes
+    lamps:float|None = None   # of the street lamps at night, 1 is usual; None: as it comes
     noise:float = 3.          # standard deviation in grey values
     blur:float = 0.           # standard deviation in pixels of an image 1640 wide
     haze:float = .3           # how much of the contrast is lost far away, 0…1
     quality:int = 90          # of the JPEG file, 0…100
+
+# %% ../../nbs/synth/01_scene.ipynb #b7e28fa7
+@dataclass
+class Cabin:
+    "What of our own car is in the picture"
+    bonnet:float = 0.           # height of bonnet or dashboard as a fraction of the image
+    arch:float = .5             # how much of that height it loses at the sides, 0…1
+    middle:float = .5           # where it is highest, as a fraction of the width
+    color:tuple = (28,29,32)    # RGB
+    gloss:float = 0.            # how much of the sky it mirrors, 0…1
+    reflection:float = 0.       # of the dashboard in the windscreen, 0…1
+    dirt:float = 0.             # on the windscreen, 0…1
+    wiper:float|None = None     # where a wiper stands, as a fraction of the width
+    stickers:list = field(default_factory=list) # of (x, y, width, height, RGB): fractions of the image
+    stamps:list = field(default_factory=list)   # of (x, y, height, text, RGB): written over the picture
+
+@dataclass
+class Sensor:
+    "What the camera makes of the light"
+    exposure:float|None = None # mean grey value that the camera aims at; None: it takes the light as it is
+    white:tuple = (1.,1.,1.)  # gain of red, green, blue
+    gamma:float = 1.          # above 1 the middle tones are darker
+    contrast:float = 0.       # how much of an S the tone curve is, 0…1, beyond 1 it clips
+    black:float = 0.          # grey value of black
+    saturation:float = 1.     # 0 is grey
+    vignette:float = 0.       # how much darker the corners are, 0…1
+    corners:float = 0.        # how far the lens's own edge reaches into the picture, fraction of the width
+    motion:float = 0.         # blur sideways from vibration, pixels of an image 1640 wide
+    detail:float = 1.         # width of the sensor's picture as a fraction of the image's
+    mosaic:bool = False       # the sensor sees one colour a pixel
+    speckle:float = 0.        # noise in dark places, standard deviation in grey values
+    sharpen:float = 0.        # halo at edges, 0…2
+    quality:int|None = None   # of the camera's own JPEG, 0…100
 
 # %% ../../nbs/synth/01_scene.ipynb #47ea23c6
 culane_categories = ('normal','crowd','hlight','shadow','noline','arrow','curve','cross','night')
@@ -101,6 +153,13 @@ class Scene:
     rows:int = 59                               # labels have a point at every height/rows pixels
     bonnet:float = 0.                           # height of our own bonnet as a fraction of the image
     seed:int = 0                                # of textures and noise
+    lens:Lens|None = None                       # through which the camera's picture is seen; None: as it is
+    cabin:Cabin|None = None
+    sensor:Sensor|None = None
+    grain:float = 1.                            # contrast of the asphalt's texture
+    tracks:tuple|None = None                    # how much darker tyre tracks and the middle between them are; None: as it comes
+    shadows:list = field(default_factory=list)  # (s0, s1, d0, d1, how dark 0…1): cast on the road
+    overheads:list = field(default_factory=list) # (kind, s, length, low, high): 'bridge', 'gantry', 'tunnel', metres
     driven:float = 0.                           # metres since the drive began: textures and shadows come nearer by as much
 
 # %% ../../nbs/synth/01_scene.ipynb #123f5049
@@ -116,7 +175,7 @@ def places(begin, # metres ahead
 
 def see_line(camera:Camera,
              road:Road,
-             d,        # metres to the right
+             d,        # metres to the right, or (n,) of them
              begin,    # metres ahead
              end,      # metres ahead
              n=400,    # places to look at
@@ -154,12 +213,25 @@ def sample_rows(line,  # (m, 2) pixels, y strictly falling
 
 # %% ../../nbs/synth/01_scene.ipynb #84707fef
 @patch(as_prop=True)
+def size(self:Scene)->tuple: # width, height in pixels
+    "The size of the picture"
+    return tuple(self.lens.size if self.lens else self.camera.size)
+
+def _through_lens(lens, camera, line):
+    "A line of the camera's picture (m, 2) in the one that is kept, as far as it rises"
+    p = lens.keep((line-np.array(camera.size)/2)/camera.focal)
+    back = np.flatnonzero(np.diff(p[:,1]) >= 0)
+    return p[:back[0]+1] if len(back) else p
+
+@patch(as_prop=True)
 def slots(self:Scene)->dict: # number of the lane: (n, 2) pixels from the bottom upwards
     "The labelled lanes by their number, -1, 0, 1, 2 from left to right"
-    w,h = self.camera.size
+    w,h = self.size
     rows,res = h-np.arange(self.rows)*h/self.rows,{}
     for m in sorted((m for m in self.markings if m.slot is not None), key=lambda m:m.slot):
-        p = sample_rows(cut_level(see_line(self.camera, self.road, m.offset, 1.5, self.reach)), rows, w)
+        p = see_line(self.camera, self.road, m.offset, 1.5, self.reach)
+        if self.lens: p = _through_lens(self.lens, self.camera, p)
+        p = sample_rows(cut_level(p), rows, w)
         if len(p)>2: res[m.slot] = p
     return res
 

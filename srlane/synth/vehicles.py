@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 import numpy as np
 from fastcore.basics import patch
-from .frame import Frame, fill
+from .frame import Frame, fill, haze_at
 from .scene import Vehicle
 
 # %% ../../nbs/synth/06_vehicles.ipynb #78f04c11
@@ -124,6 +124,7 @@ def draw_vehicle(frame:Frame, # drawn into
     faces = vehicle_faces(v.kind, v.oncoming, -1 if v.d>cam.x else 1)
     if cam.focal*v.size[1]/max(v.s,1) < 14: faces = [f for f in faces if len(f.points)<12]   # far away: no wheels
     pts = np.concatenate([f.points for f in faces])*(v.size[0],v.size[1],v.size[2])
+    fog = float(haze_at(frame.light, v.s)) if frame.light.fog else 0.
     seen,i,c = cam.to_camera(frame.road.points(v.s+pts[:,2], v.d+pts[:,0], pts[:,1])),0,np.array(v.color)
     for f in faces:
         q = clip_near(seen[i:i+len(f.points)]); i += len(f.points)
@@ -131,7 +132,9 @@ def draw_vehicle(frame:Frame, # drawn into
         q = cam.to_pixels(q)
         x,y = (q-q[0]).T
         if f.one_sided and x[1:-1]@y[2:]>x[2:]@y[1:-1]: continue   # turned away
-        fill(frame.img, [q], np.minimum(c*f.paint+f.rgb,255).tolist())
+        color = np.minimum(c*f.paint+f.rgb,255)
+        if fog: color = color*(1-fog)+fog*np.array(frame.light.sky[1])
+        fill(frame.img, [q], color.tolist())
 
 def draw_vehicles(frame:Frame): # drawn into
     "All vehicles that no hill hides, the nearest last"

@@ -13,7 +13,7 @@ from .texture import sensor_noise
 # %% ../../nbs/synth/08_windscreen.ipynb #b28db201
 def draw_rain(frame:Frame): # drawn into
     "Streaks in the air and drops on the windscreen, behind which all is blurred"
-    img,(w,h),amount,rng = frame.img,frame.camera.size,frame.light.rain,frame.rng('windscreen')
+    img,(w,h),amount,rng = frame.img,frame.size,frame.light.rain,frame.rng('windscreen')
     if not amount: return
     n,small = int(60*amount),np.zeros((h//4,w//4), np.uint8)
     for x,y,r in rng.uniform((0,0,.5),(w//4,h//4,3.),(n,3)): cv2.circle(small, (int(x),int(y)), int(r*w/WIDTH+.5), 255, -1)
@@ -30,7 +30,7 @@ def draw_rain(frame:Frame): # drawn into
 def draw_glare(frame:Frame): # drawn into
     "The sun and the veil it lays over the picture"
     if not frame.light.glare: return
-    (w,h),(x,y,strength) = frame.camera.size,frame.light.glare
+    (w,h),(x,y,strength) = frame.size,frame.light.glare
     dx,dy = np.meshgrid(np.arange(8,w,16)-x*w, np.arange(8,h,16)-y*h)
     r = np.hypot(dx,dy)/w
     veil = strength*(255*np.exp(-(r/.028)**2) + 140*np.exp(-r/.09) + 105*np.exp(-r/.5))
@@ -39,7 +39,7 @@ def draw_glare(frame:Frame): # drawn into
 # %% ../../nbs/synth/08_windscreen.ipynb #cc3399c4
 def draw_bonnet(frame:Frame): # drawn into
     "Our own bonnet at the bottom"
-    (w,h),height = frame.camera.size,frame.scene.bonnet
+    (w,h),height = frame.size,frame.scene.bonnet
     if not height: return
     x = np.linspace(0,w,40)
     y = h*(1-height*(1-.55*((x-w/2)/(w/2))**2))
@@ -49,12 +49,12 @@ def draw_bonnet(frame:Frame): # drawn into
 # %% ../../nbs/synth/08_windscreen.ipynb #1487a3f1
 def blur(frame:Frame): # changed
     "A lens that is not quite in focus"
-    sigma = frame.light.blur*frame.camera.size[0]/WIDTH
+    sigma = frame.light.blur*frame.size[0]/WIDTH
     if sigma>.2: frame.img = cv2.GaussianBlur(frame.img, (0,0), sigma)
 
 def add_noise(frame:Frame): # changed
     "Noise of the sensor"
-    n,(w,h),sigma = sensor_noise(),frame.camera.size,frame.light.noise
+    n,(w,h),sigma = sensor_noise(),frame.size,frame.light.noise
     if h>n.shape[0] or w>n.shape[1]: n = np.tile(n, (-(-h//n.shape[0]),-(-w//n.shape[1]),1))
     most = n.shape[0]-h+1,n.shape[1]-w+1
     y,x = (frame.rng('windscreen').integers(0,most)+int(997*frame.scene.driven))%most   # another piece of it in each frame of a drive

@@ -89,23 +89,32 @@ def judge_memory(need:Need,
     return f"{key}: {what}, but {bytes_in_words(free)} free; {way}", total > 2*free
 
 # %% ../../nbs/training/08_memory.ipynb #f4c19164
+def _parts_that_fit(need, free, share):
+    "The least power of two of parts of a batch that fits, or a part for each image"
+    parts = 1
+    while parts < share and need.total(share, parts) > free: parts = min(2*parts, share)
+    return parts
+
 def check_memory(net,
                  fabric,             # a launched Fabric
                  size:tuple,         # (width, height) of the network's image, pixels
                  batch:int,          # images of a batch, over all devices
                  workers:int=0,      # processes that read images for a device
-                 accumulate:int=1,   # parts that a device makes of its share
+                 accumulate=1,       # parts that a device makes of its share, or auto
                  training:bool=True, # or inference
-                )->str:              # a line for the log
+                )->tuple:            # a line for the log; the parts to begin with
     "How much memory a run needs, or a `ValueError` where it cannot fit"
-    verdict, devices, cuda = None, fabric.world_size, fabric.device.type == 'cuda'
+    verdict, devices, cuda, auto = None, fabric.world_size, fabric.device.type == 'cuda', accumulate == 'auto'
     if fabric.is_global_zero:
         free = torch.cuda.mem_get_info(fabric.device)[0] if cuda else free_memory() if fabric.device.type == 'cpu' else None
         sharing = 1 if cuda else max(1, devices//getattr(fabric.strategy, 'num_nodes', 1))     # processes
         mixed = str(fabric.strategy.precision.precision).endswith('mixed')
         try: need = run_need(net, size, 0 if cuda else workers, training, mixed)
-        except RuntimeError as e: verdict = f'memory: not estimated ({str(e)[:100]})', False     # a layer that has no meta form
-        else: verdict = judge_memory(need, free and free//sharing, size, batch, devices, accumulate, training)
-    line, refused = fabric.broadcast(verdict)
-    if refused: raise ValueError(line)
-    return line
+        except RuntimeError as e: verdict = f'memory: not estimated ({str(e)[:100]})', False, 1  # a layer that has no meta form
+        else:
+            mine = free and free//sharing
+            parts = accumulate if not auto else 1 if cuda or not mine else _parts_that_fit(need, mine, -(-batch//devices))
+            verdict = *judge_memory(need, mine, size, batch, devices, parts, training), parts
+    line, refused, parts = fabric.broadcast(verdict)
+    if refused and not (auto and cuda): raise ValueError(line)
+    return line + f"; accumulate=auto begins with {parts} part{'s'*(parts > 1)}"*auto, parts

@@ -99,13 +99,22 @@ def check_optimization(optimizer:dict, # `type` and arguments
 # %% ../../nbs/training/01_optim.ipynb #40201179
 def _plain(section): return OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else dict(section)
 
-def build_optimizer(cfg, net)->Optimizer:
+def _with_fused(args):
+    "`fused=True` where the class has it and the configuration does not choose a way of its own"
+    known = inspect.signature(_find(torch.optim, Optimizer, args.get('type', 'AdamW'), 'optimizer')).parameters
+    chosen = {'fused', 'foreach', 'capturable', 'differentiable'} & {*args}
+    return args if 'fused' not in known or chosen else dict(args, fused=True)
+
+def build_optimizer(cfg, net,
+                    fused:bool=False, # update all weights by one kernel, as GPUs like it
+                   )->Optimizer:
     "The optimizer that `cfg.optimizer` describes; with `decay_all=false`, biases and norms are not decayed"
     params = [p for p in net.parameters() if p.requires_grad]
     if not cfg.decay_all:
         biases_and_norms = [p for p in params if p.ndim <= 1]
         params = [dict(params=[p for p in params if p.ndim > 1]), dict(params=biases_and_norms, weight_decay=0.)]
-    return make_optimizer(params, **_plain(cfg.optimizer))
+    args = _plain(cfg.optimizer)
+    return make_optimizer(params, **(_with_fused(args) if fused else args))
 
 def build_scheduler(cfg, optimizer)->LRScheduler:
     "The schedule that `cfg.scheduler` describes"

@@ -112,7 +112,11 @@ def load_schedule(optimizer, scheduler,
             raise CheckpointError(f'{source}: {k} was {OmegaConf.to_container(old[k])} and cannot change on the way; '
                                   'load_from starts from scratch with these weights')
     configured = [dict(g) for g in optimizer.param_groups]
-    try: optimizer.load_state_dict(state['optimizer'])
+    saved = state['optimizer']
+    own = [{k: v for k, v in g.items() if k == 'fused'} for g in configured]                  # is a matter of the device
+    groups = [g | now for g, now in zip(saved['param_groups'], own)]
+    groups += saved['param_groups'][len(groups):]
+    try: optimizer.load_state_dict(saved | dict(param_groups=groups))
     except ValueError as e:
         raise CheckpointError(f'{source}: its optimizer holds other weights than are trained now: leave freeze and decay_all as they '
                               f'were, or start from scratch with load_from ({e})') from None
