@@ -2612,7 +2612,7 @@ d = { 'settings': { 'branch': 'main',
                                                                                'srlane/weights/files.py'),
                                       'srlane.weights.files.read_weights': ('weights/files.html#read_weights', 'srlane/weights/files.py'),
                                       'srlane.weights.files.save_weights': ('weights/files.html#save_weights', 'srlane/weights/files.py')},
-            'srlane.weights.packaged': { 'srlane.weights.packaged.packaged': ( 'weights/packaged.html#packaged',
-                                                                               'srlane/weights/packaged.py'),
-                                         'srlane.weights.packaged.packaged_file': ( 'weights/packaged.html#packaged_file',
-                                                                                    'srlane/weights/packaged.py')}}}
+            'srlane.weights.packaged': { 'srlane.weights.packaged.packaged_file': ( 'weights/packaged.html#packaged_file',
+                                                                                    'srlane/weights/packaged.py'),
+                                         'srlane.weights.packaged.packaged_weights': ( 'weights/packaged.html#packaged_weights',
+                                                                                       'srlane/weights/packaged.py')}}}
