@@ -82,8 +82,8 @@ class Network:
         return f'Network({self.name}: {g.img_w}×{g.img_h} from {g.ori_img_w}×{g.ori_img_h} px cropped to {g.crop}, on {self.device})'
 
 # %% ../../nbs/predict/04_network.ipynb #9dbfadff
-def load_network(weights=None, # a run's folder, a checkpoint, bare weights, an exported file, a `TwoStageDetector` (it is copied), or the name
-                              # of packaged weights; None: `small`
+def load_network(weights=None, # a run's folder, a checkpoint, bare weights, an exported file, a `TwoStageDetector` (it is copied)
+                               # or the name of packaged weights; None: `small`
                  config=None, # a preset, a .yaml or a published .py file; None: the configuration in the checkpoint, or beside it
                  device=None, # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=True,  # the faster form of `models.fuse`: the last digits change
