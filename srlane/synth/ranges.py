@@ -130,7 +130,7 @@ class SensorRanges:
 # %% ../../nbs/synth/13_ranges.ipynb #edea1660
 @dataclass(frozen=True)
 class SceneRanges(CameraRanges, RoadRanges, SurfaceRanges, SideRanges, LightRanges, CabinRanges, SensorRanges):
-    "What roads, weather and cameras are drawn from; pairs are the least and the most, numbers say how often"
+    "What roads, weather and cameras are drawn from: of pairs the least and the most; single numbers say how often, or what their comment says"
 
 STREET = SceneRanges()
 HIGHWAY = SceneRanges(focal=(.72,.95), horizon=(.32,.44), height=(1.4,1.7), reach=(60,120), rows=72, radius=(150,400),
