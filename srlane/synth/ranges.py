@@ -123,7 +123,7 @@ class SensorRanges:
     speckle:tuple = (0.,0.)          # more of it in dark places, grey values
     defocus:float = .5               # blur, standard deviation in pixels of an image 1640 wide
     motion:float = 0.                # how often vibration blurs
-    detail:tuple = (1.,1.)           # width of the sensor's picture as a fraction of the image's
+    detail:tuple = (1.,1.)           # width of the sensor's picture as a fraction of the image's; above 1 is as good as 1
     mosaic:float = 0.                # how often each pixel sees one colour
     sharpen:tuple = (0.,0.)          # halos at edges
     quality:tuple|None = None        # of the camera's own JPEG; None: there is none
