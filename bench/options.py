@@ -5,8 +5,8 @@
                             [--out bench/options.json] [--table] [--quick]
 
 Each option is a set of settings over the demo's, and is compared with the demo as it is (`published`) of the same seed: the same images in
-the same order. Runs start from the demo's network, which knows roads but not these cameras (`--load_from none`: from nothing, which
-takes thousands of steps), and have the same weights at the start, too. `tuned` is F1 with the confidence and NMS distance that did best on
+the same order. Runs start from the demo's network, which knows roads of CULane's camera and none of the others (`--load_from none`: from
+nothing, which takes thousands of steps), and have the same weights at the start, too. `tuned` is F1 with the confidence and NMS distance that did best on
 the validation roads, which is what `srlane tune` chooses. Every run is added to the file as it ends, and what is there is not run again;
 --table only prints it. The last line printed is one JSON object.
 """

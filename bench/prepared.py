@@ -1,8 +1,11 @@
 """Training samples from prepared data next to samples from JPEGs.
 
-Both ways make the same samples in turns, in one thread, with the preset's augmentation, without its changes of geometry, and
-without any, as a validation does. CPU seconds are compared, the least of three turns for each sample, from the second epoch on:
-in the first each frame's checksum is compared too, which is timed apart. The last line is JSON; a ratio is samples a second from prepared data over those read directly."""
+    python bench/prepared.py [--config culane_r18] [--data FOLDER] [--split train] [--images 24] [--rounds 4] [--quick]
+
+Three ways make samples of the same frames in turns, in one thread: directly, from prepared network images, and from prepared crops.
+They do so with the preset's augmentation, without its changes of geometry, and without any, as a validation does. CPU seconds are
+compared, the least of three turns for each sample, from the second epoch on: in the first each frame's checksum is compared too, which
+is timed apart. A ratio is samples a second from prepared data over those read directly. The last line is one JSON object."""
 import argparse, json, tempfile, time
 from pathlib import Path
 import cv2, torch
@@ -13,7 +16,7 @@ from srlane.data.loader import build_dataset
 from srlane.data.prepare import prepare
 from srlane.synth import make_culane
 
-moves = {'HorizontalFlip', 'Affine'}
+moves = {'HorizontalFlip', 'Affine', 'RandomCrop'}     # changes of geometry
 
 def timed(f, *args):
     "CPU seconds of a call"
@@ -39,7 +42,7 @@ def measure(sets, rounds):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument('--config', default='culane_r18', help='preset or file')
-    p.add_argument('--data', help='a data set of that preset, in its official layout (default: synthetic roads)')
+    p.add_argument('--data', help="a data set of that preset, in its official layout (default: synthetic roads in CULane's)")
     p.add_argument('--split', default='train', choices=['train', 'val', 'test'], help='the split of it to take')
     p.add_argument('--images', type=int, default=24, help='synthetic frames')
     p.add_argument('--rounds', type=int, default=4, help='epochs over them')
@@ -57,11 +60,11 @@ def main():
             folder = prepare(ds, store, frames)
             result[f'prepare_ms_{frames}'] = (time.process_time() - start)/len(ds)*1e3
             result[f'kilobytes_{frames}'] = sum(o.stat().st_size for o in folder.iterdir())/len(ds)/1e3
-        print(f"{'CPU ms a sample':22s}{'JPEG':>8s}{'network':>9s}{'crop':>9s}{'ratio':>9s}{'ratio':>9s}")
+        print(f"{'CPU ms a sample':22s}{'JPEG':>8s}{'network':>9s}{'crop':>9s}{'JPEG/nw.':>9s}{'JPEG/crop':>10s}")
         for kind, key in (('preset', ''), ('without geometry', '_plain'), ('validation', '_val')):
             first, later = measure(ways(a, root, store, kind), a.rounds)
             ratio = {k: later['direct']/later[k] for k in ('network', 'crop')}
-            print(f'{kind:22s}' + ''.join(f'{later[k]*1e3:9.2f}' for k in later)[1:] + ''.join(f'{r:9.2f}' for r in ratio.values()))
+            print(f'{kind:22s}' + ''.join(f'{later[k]*1e3:9.2f}' for k in later)[1:] + ''.join(f'{r:{n}.2f}' for r, n in zip(ratio.values(), (9, 10))))
             result |= {f'prepared_over_direct{key}': ratio['network'], f'crop_over_direct{key}': ratio['crop'], f'direct_ms{key}': later['direct']*1e3,
                        f'prepared_ms{key}': later['network']*1e3, f'first_epoch_ms{key}': first['network']*1e3}
     print(f"in the first epoch, with checksums, a sample of network images costs {result['first_epoch_ms']:.2f} ms")

@@ -1,12 +1,13 @@
-"""What a network finds on real frames: F1 by data set, clip and brightness, steadiness on a video, frames a second.
+"""What a network finds on real frames: F1 by data set, clip and brightness, steadiness on a video, images a second.
 
-    python bench/real.py --weights FILE [--culane FOLDER] [--tusimple FOLDER] [--video FILE] [--conf P] [--frames N] [--out FILE] [--quick]
+    python bench/real.py --weights FILE [--culane FOLDER] [--lists NAME …] [--tusimple FOLDER] [--video FILE] [--video-crop SHARE]
+                         [--conf P] [--batch N] [--threads N] [--out FILE] [--quick]
 
-FOLDER of CULane: the frames of all `list/*.txt` (or of `list/test.txt` alone, with `--lists test`), cropped as CULane's are (the top
-270/590); of TuSimple: those of `test_label.json`, cropped as TuSimple's are (the top 160/720). Where no folder is given, synthetic roads
+FOLDER of CULane: the frames of all `list/*.txt` (or of `list/test.txt` alone, with `--lists test`), without the top 270/590 of each; of
+TuSimple: those frames of `test_label.json` that are there, without the top 160/720. Without a folder and a video, synthetic roads
 stand in, to see that it runs. Images are scored in their own size with lines 30 px wide (`srlane eval culane`), TuSimple's by its accuracy too.
-Brightness is the mean grey level of what is left after the crop. A lane of the pair to the left and right of the camera flickers
-where it is lost from one frame to the next. The last line is one JSON object."""
+Brightness is the mean grey level of what is left after the crop. The lines to the left and right of the camera are the *ego pair*; one of
+them is lost where a frame has it and the next has not. The last line is one JSON object."""
 import argparse, contextlib, json, os, tempfile, time
 from pathlib import Path
 from statistics import median
@@ -22,7 +23,7 @@ CULANE_CROP, TUSIMPLE_CROP = (0, 270/590, 1, 1), (0, 160/720, 1, 1)     # shares
 BRIGHTNESS = (0, 60, 90, 120, 256)                                      # grey levels that part the groups
 
 def culane_frames(root, lists):
-    "Image, its lanes in pixels, and the clip it is from"
+    "For each frame its path, its lanes in pixels, and the clip it is from"
     names = sorted({n for f in sorted(Path(root, 'list').glob('*.txt')) if not lists or f.stem in lists for n in read_list(f)})
     for n in names:
         path = Path(root, n.lstrip('/'))
@@ -34,7 +35,7 @@ def tusimple_labels(root):
     return [o for o in labels if Path(root, o['raw_file']).is_file()]
 
 def tusimple_frames(root):
-    "Image, its lanes in pixels, and the day it is from"
+    "For each frame its path, its lanes in pixels, and the day it is from"
     for o in tusimple_labels(root):
         lanes = [np.array([(x, y) for x, y in zip(xs, o['h_samples']) if x >= 0], float).reshape(-1, 2) for xs in o['lanes']]
         yield Path(root, o['raw_file']), [x for x in lanes if len(x) > 1], Path(o['raw_file']).parts[1]
@@ -47,13 +48,13 @@ def brightness(image, crop):
     return f'{BRIGHTNESS[i]}–{BRIGHTNESS[i + 1]}'
 
 def score_frames(find, frames, crop):
-    "F1 at IoU 0.5 in total, by camera and by brightness; the predictions"
-    paths, truth, cameras = zip(*frames)
+    "F1 at IoU 0.5 in total, by clip and by brightness; of each image the lanes that were found, and its size"
+    paths, truth, clips = zip(*frames)
     found, bright, sizes, lanes = [], [], [], []
     for p in find(list(map(str, paths)), stream=True, crop=crop):
         bright.append(brightness(p.image, crop)); sizes.append(p.size); lanes.append(p.lanes); found.append(p.curves)
     groups = {}
-    for i, (c, b) in enumerate(zip(cameras, bright)):
+    for i, (c, b) in enumerate(zip(clips, bright)):
         for k in (f'clip {c}', f'brightness {b}'): groups.setdefault(k, []).append(i)
     groups = dict(sorted(groups.items()))
     score = lambda index: culane_score([lanes[i] for i in index], [truth[i] for i in index], size=[sizes[i] for i in index])
@@ -67,17 +68,17 @@ def tusimple_accuracy(root, found, sizes):
     return tusimple_score(lanes, [o['lanes'] for o in labels], [o['h_samples'] for o in labels]).metric
 
 def steadiness(find, video, fps, track):
-    "Share of the frames in which the lane's two sides are found, and how often a minute one of them is lost"
-    tracker, seen, crop = Tracker() if track else None, [], None
-    for p in find(video, stream=True, crop=crop):
+    "Share of the frames in which both lines of the ego pair are found, and how often a minute one of them is lost"
+    tracker, seen = Tracker() if track else None, []
+    for p in find(video, stream=True):
         if tracker: p = tracker.update(p)
         seen.append([o is not None for o in ego_lanes(p.curves)])
     seen = np.array(seen)
     lost = int((seen[:-1] & ~seen[1:]).sum())
     return dict(frames=len(seen), ego_pair=round(float(seen.all(1).mean()), 4), lost_a_minute=round(lost/(len(seen)/fps/60), 2))
 
-def frames_a_second(find, paths, crop, batch):
-    "From JPEG files to lanes, median of three passes"
+def images_a_second(find, paths, crop, batch):
+    "From JPEG files to lanes, by the clock; median of three passes"
     def once():
         start = time.perf_counter()
         n = sum(1 for _ in find(paths, stream=True, crop=crop, batch_size=batch))
@@ -88,7 +89,7 @@ def frames_a_second(find, paths, crop, batch):
 def synthetic_culane(folder, n):
     "A folder of CULane's layout, drawn"
     from srlane.synth import make_culane
-    make_culane(folder, train=4, val=4, test=n, size=(820, 295))
+    make_culane(folder, n_train=1, n_val=1, n_test=n, size=(820, 295), workers=0, progress=False)
     return folder
 
 def show(title, out):
@@ -98,36 +99,39 @@ def show(title, out):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--weights', default=None, help='as `srlane predict -w` takes them')
-    p.add_argument('--culane'); p.add_argument('--tusimple'); p.add_argument('--video')
+    p.add_argument('--weights', help="as `srlane predict -w` takes them; the demo's where synthetic roads stand in")
+    p.add_argument('--culane', help="folder of CULane's layout"); p.add_argument('--tusimple', help="folder of TuSimple's layout"); p.add_argument('--video', help='file')
     p.add_argument('--lists', nargs='*', default=(), help='of CULane, as train val test; all where left out')
-    p.add_argument('--conf', type=float, default=None, help='least probability of a lane')
-    p.add_argument('--video-crop', default=None, help='top of the video that is cut off, as a share of its height')
-    p.add_argument('--batch', type=int, default=1)
-    p.add_argument('--threads', type=int, default=2)
+    p.add_argument('--conf', type=float, default=None, help="least probability of a lane; the network's where left out")
+    p.add_argument('--video-crop', type=float, help="share of the video's height that is cut off at the top; as in training where left out")
+    p.add_argument('--batch', type=int, default=1, help='images that go through the network together, for the speed')
+    p.add_argument('--threads', type=int, default=2, help='of torch and OpenCV')
     p.add_argument('--out', help='file for the JSON object')
     p.add_argument('--quick', action='store_true', help='a few synthetic roads, only to see that it runs')
     a = p.parse_args()
     torch.set_num_threads(a.threads); cv2.setNumThreads(a.threads)
     with contextlib.ExitStack() as stack:
         if a.quick or not (a.culane or a.tusimple or a.video):
+            a.tusimple = a.video = None
             a.culane = synthetic_culane(stack.enter_context(tempfile.TemporaryDirectory()), 8)
             a.weights = a.weights or Path(__file__).parents[1]/'nbs/golden/demo.ckpt'
+        elif not a.weights: p.error('--weights: name the network that is to be tried')
         find = Predictor(a.weights, conf_threshold=a.conf)
         out = dict(weights=Path(a.weights).name, conf=a.conf)
         if a.culane:
-            frames = list(culane_frames(a.culane, a.lists))
+            if not (frames := list(culane_frames(a.culane, a.lists))): p.error(f'--culane: {a.culane} lists no frames')
             out['culane'], *_ = score_frames(find, frames, CULANE_CROP)
             show('CULane', out['culane'])
-            out['images_a_second'] = round(frames_a_second(find, [str(f[0]) for f in frames[:60]], CULANE_CROP, a.batch), 1)
+            out['images_a_second'] = round(images_a_second(find, [str(f[0]) for f in frames[:60]], CULANE_CROP, a.batch), 1)
         if a.tusimple:
+            if not tusimple_labels(a.tusimple): p.error(f'--tusimple: {a.tusimple} has none of the frames of its test_label.json')
             out['tusimple'], found, sizes = score_frames(find, tusimple_frames(a.tusimple), TUSIMPLE_CROP)
             out['tusimple']['accuracy'] = round(tusimple_accuracy(a.tusimple, found, sizes), 4)
             show('TuSimple', out['tusimple'])
             print(f"{'accuracy':36}{out['tusimple']['accuracy']:17.4f}")
         if a.video:
             fps = cv2.VideoCapture(a.video).get(cv2.CAP_PROP_FPS) or 25.
-            if a.video_crop: find.crop = (0, float(a.video_crop), 1, 1)
+            if a.video_crop is not None: find.crop = (0, a.video_crop, 1, 1)
             for name, track in (('video', False), ('video_tracked', True)):
                 out[name] = steadiness(find, a.video, fps, track)
                 print(f'\n{name}: {out[name]}')

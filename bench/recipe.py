@@ -123,11 +123,11 @@ def main():
     from srlane.config import load_config
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--only', nargs='+', default=[*VARIANTS], choices=[*VARIANTS], metavar='NAME', help=f"of {', '.join(VARIANTS)}")
-    p.add_argument('--seeds', type=int, nargs='+', default=[0])
+    p.add_argument('--seeds', type=int, nargs='+', default=[0], help='one run of each change for each')
     p.add_argument('--samples', type=int, default=2400, help="images that a run sees (default: 2400)")
     p.add_argument('--costs', action='store_true', help='measure what each change costs, and train nothing')
-    p.add_argument('--root', type=Path, default=Path('data/synthetic-roads'))
-    p.add_argument('--out', type=Path, default=Path(__file__).with_name('recipe.json'))
+    p.add_argument('--root', type=Path, default=Path('data/synthetic-roads'), help="where the demo's roads are, or will be")
+    p.add_argument('--out', type=Path, default=Path(__file__).with_name('recipe.json'), help='file that runs are added to')
     p.add_argument('--quick', action='store_true', help='a few roads in a folder that goes away, only to see that it runs')
     args, demo = p.parse_args(), build_parser().parse_args(['demo'])
     roads, rounds = {k: getattr(demo, k) for k in ('train', 'val', 'test')}, 9

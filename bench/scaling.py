@@ -4,7 +4,9 @@
 
 The runs are the demo's network on the CPU, one thread a process, a batch of 16 dealt out to the processes, gradients summed by gloo; their samples are made in
 the process that trains. The parts: a step with the local batches that those runs have, in one process; a sample; the sum of as many bytes as the
-gradients have; a checkpoint; what the first process does with the lanes of an image. Everything takes turns, and medians over rounds are reported.
+gradients have; a checkpoint; what the first process does with the lanes of an image. Steps are timed by the clock and in CPU seconds, samples and
+lanes in CPU seconds alone, which other work on the machine hardly changes; sums and checkpoints by the clock. Everything takes turns, and medians
+over rounds are reported, with the machine's load at the end.
 `--write` keeps the result as bench/scaling.json, which nbs/tutorials/scaling.ipynb reads. The last line is one JSON object."""
 import argparse, contextlib, io, json, os, subprocess, sys, tempfile, time
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -72,29 +74,31 @@ def runs(root, steps):
 
 # --- The parts that need no other process
 
-def median_seconds(f, times):
+def median_seconds(f, times, now=time.process_time):
+    "Median seconds of a call: of this process's CPU, or of the clock with `time.perf_counter`"
     seconds = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = now()
         f()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(now() - start)
     return median(seconds)
 
 def sample_seconds(cfg, times):
+    "CPU seconds of a training sample"
     data, at = build_dataset(cfg.dataset.train, cfg, is_train=True), iter(range(10**9))
     return median_seconds(lambda: data[next(at) % len(data)], times)
 
 def checkpoint_part(net, root):
-    "Seconds to save a network with its optimizer, and megabytes"
+    "Seconds by the clock to save a network with its optimizer, and megabytes"
     optimizer = torch.optim.AdamW(net.parameters())
     for p in net.parameters(): p.grad = torch.zeros_like(p)
     optimizer.step()
     path = Path(root)/'part.ckpt'
-    seconds = median_seconds(lambda: save_checkpoint(dict(net=net.state_dict(), optimizer=optimizer.state_dict()), path), 3)
+    seconds = median_seconds(lambda: save_checkpoint(dict(net=net.state_dict(), optimizer=optimizer.state_dict()), path), 3, time.perf_counter)
     return seconds, path.stat().st_size/1e6
 
 def score_seconds(cfg):
-    "Seconds an image to round and score four lanes"
+    "CPU seconds an image to round and score four lanes"
     data = build_dataset(cfg.dataset.val, cfg)
     ys = np.linspace(.5, 1, 50)
     lanes = [Lane(np.stack([.5 + a*(ys - .45), ys], 1), .9) for a in (-.8, -.2, .3, .9)]
@@ -107,9 +111,11 @@ def score_seconds(cfg):
 # --- All of it
 
 def child(*words):
+    "The command of a process of its own"
     return [sys.executable, __file__, '--child', *map(str, words)]
 
 def measure(root, steps, rounds):
+    "Everything that the model of a run reads: seconds, bytes, and what the machine was like"
     make_culane(f'{root}/roads', n_train=32, n_val=16, n_test=1, size=(820, 295), workers=0, progress=False)
     make_culane(f'{root}/culane', n_train=4, n_val=1, n_test=1, workers=0, progress=False)
     demo, large = settings(root), load_config('culane_r18', f'data_root={root}/culane', 'backbone.pretrained=false')
@@ -134,10 +140,10 @@ def measure(root, steps, rounds):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--steps', type=int, default=16, help='of each run; the first two do not count'); p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--steps', type=int, default=16, help='of each run; the first two do not count'); p.add_argument('--rounds', type=int, default=3, help='of which medians are taken')
     p.add_argument('--write', action='store_true', help='keep the result as bench/scaling.json')
     p.add_argument('--quick', action='store_true', help='one round of three steps, only to see that it runs')
-    p.add_argument('--child', nargs='+', help=argparse.SUPPRESS)
+    p.add_argument('--child', nargs='+', help=argparse.SUPPRESS)     # what `child` gives
     a = p.parse_args()
     torch.set_num_threads(1)
     if a.child:

@@ -55,9 +55,9 @@ def measure(config, root, images, rounds, overrides):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--config', action='append', help='a preset; may come several times')
-    p.add_argument('--images', type=int, default=64); p.add_argument('--rounds', type=int, default=5)
+    p.add_argument('--images', type=int, default=64, help='of the split'); p.add_argument('--rounds', type=int, default=5, help='of which medians are taken')
     p.add_argument('--quick', action='store_true', help='the demo with two images, once')
-    p.add_argument('overrides', nargs='*', help='settings of the configuration')
+    p.add_argument('overrides', nargs='*', help='settings of the configuration, as key=value')
     a = p.parse_args()
     configs = a.config or ['demo', 'culane_r18']
     if a.quick: configs, a.images, a.rounds = ['demo'], 2, 1

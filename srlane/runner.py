@@ -154,7 +154,7 @@ def score(self:Runner, evaluation, found, # `Evaluation`; dict of image index to
     score = None
     if self.fabric.is_global_zero:
         if self.cfg.view: draw_predictions(evaluation.dataset, found, self.recorder.work_dir/'visualization')
-        if self.fabric.world_size > 1: evaluation.add(found)
+        evaluation.add(found)       # what was not scored while the next batch was in the network
         score = evaluation.score(self.recorder.work_dir)
     return self.fabric.broadcast(score)
 

@@ -92,8 +92,8 @@ class Evaluation:
 def add(self:Evaluation,
         found:dict, # image index → list of `Lane`
        ):
-    "Lanes of more images"
-    data, rounded = self.dataset, rounded_lanes(self.dataset, found)
+    "Lanes of more images; those of images that were added before are left as they are"
+    data, rounded = self.dataset, rounded_lanes(self.dataset, {i: o for i, o in found.items() if i not in self.rounded})
     self.rounded |= rounded
     if data.metric != 'culane': return
     every = [*rounded]

@@ -83,10 +83,10 @@ class RandomCrop:
     "A part of the image, stretched to the whole"
     __repr__ = basic_repr('top,bottom,left,right')
     def __init__(self,
-                 top=0.,    # share of the height cut off at the top, or (low, high)
-                 bottom=0., # likewise
-                 left=0.,   # share of the width
-                 right=0.,
+                 top=0.,    # share of the height that is cut off at the top, 0 … 0.9, or (low, high)
+                 bottom=0., # at the bottom; with `top` at most 0.9
+                 left=0.,   # share of the width that is cut off at the left, or (low, high)
+                 right=0.,  # at the right; with `left` at most 0.9
                 ):
         for k, v in dict(top=top, bottom=bottom, left=left, right=right).items(): setattr(self, k, number_range(v, k, 0, .9))
         for a, b in (('top', 'bottom'), ('left', 'right')):

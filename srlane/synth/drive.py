@@ -11,7 +11,7 @@ import numpy as np
 from .camera import CULANE_SIZE
 from .ranges import STREET
 from .sample import sample_scene
-from .scene import NEAR, Scene
+from .scene import FAR, NEAR, Scene
 
 # %% ../../nbs/synth/18_drive.ipynb #b331d8eb
 def _ahead(scene:Scene, # as the drive begins
@@ -21,11 +21,18 @@ def _ahead(scene:Scene, # as the drive begins
     road,w = scene.road,2*np.pi/600
     c,d = road.curvature,road.change/w
     road = replace(road, curvature=c*np.cos(w*s)+d*np.sin(w*s), change=w*(d*np.cos(w*s)-c*np.sin(w*s)))
-    markings = [replace(m, dash=(*m.dash[:2],m.dash[2]-s), until=m.until if m.until>=160 else m.until-s) for m in scene.markings]
-    strips = [(max(a-s,NEAR),b-s,*rest) for a,b,*rest in scene.strips]
+    fork = lambda f: f and (f[0]-s,*f[1:])
+    markings = [replace(m, dash=(*m.dash[:2],m.dash[2]-s), until=m.until if m.until>=160 else m.until-s, fork=fork(m.fork))
+                for m in scene.markings]
+    nearer = lambda q,s: (max(q[0]-s,NEAR), q[1] if q[1]>=FAR else q[1]-s, *q[2:])
+    strips = [nearer(q,s) for q in scene.strips]
+    moved = {v.s: 2*s if v.oncoming else 0. for v in scene.vehicles}   # their shadows begin where they do, and go with them
+    shadows = [nearer(q,moved.get(q[0],s)) for q in scene.shadows]
+    overheads = [(kind,a-s,long,*rest) for kind,a,long,*rest in scene.overheads if a-s+long>2]
     arrows = [(a-s,*rest) for a,*rest in scene.arrows]
     roadside = [replace(r, phase=r.phase+s) for r in scene.roadside]
-    return replace(scene, road=road, markings=markings, strips=strips, arrows=arrows, roadside=roadside, driven=s)
+    return replace(scene, road=road, markings=markings, strips=strips, arrows=arrows, roadside=roadside,
+                   shadows=shadows, overheads=overheads, driven=s)
 
 # %% ../../nbs/synth/18_drive.ipynb #f9149e74
 def drive(seed,              # int or a sequence of ints

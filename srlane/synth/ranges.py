@@ -97,7 +97,7 @@ class CabinRanges:
     "What of our own car is in the picture"
     cabins:float = 0.                # how often more of it is drawn than a plain bonnet
     bonnet:tuple = (.02,.07)         # its height as a fraction of the image
-    bonnets:float = .5               # how often it is seen
+    bonnets:float = .5               # how often it is seen where `cabins` has its way, as all below; else in half of the scenes
     gloss:tuple = (0.,0.)            # how much of the sky it mirrors
     reflection:float = 0.            # how often the dashboard is mirrored in the windscreen
     dirt:float = 0.                  # how often the windscreen is dirty
@@ -110,6 +110,7 @@ class SensorRanges:
     "What the camera makes of the light"
     sensors:float = 0.               # how often the camera is not a perfect one
     gain:tuple = (.78,1.2)           # exposure by day
+    # gain, noise and defocus are of every camera, the others of imperfect ones
     exposure:tuple|None = None       # mean grey value that the camera aims at; None: it takes the light as it is
     balance:float = 0.               # white balance: gain of a colour, standard deviation
     gamma:tuple = (1.,1.)            # above 1: dark middle tones
@@ -122,7 +123,7 @@ class SensorRanges:
     speckle:tuple = (0.,0.)          # more of it in dark places, grey values
     defocus:float = .5               # blur, standard deviation in pixels of an image 1640 wide
     motion:float = 0.                # how often vibration blurs
-    detail:tuple = (1.,1.)           # width of the sensor's picture as a fraction of the image's
+    detail:tuple = (1.,1.)           # width of the sensor's picture as a fraction of the image's; above 1 is as good as 1
     mosaic:float = 0.                # how often each pixel sees one colour
     sharpen:tuple = (0.,0.)          # halos at edges
     quality:tuple|None = None        # of the camera's own JPEG; None: there is none
@@ -130,7 +131,7 @@ class SensorRanges:
 # %% ../../nbs/synth/13_ranges.ipynb #edea1660
 @dataclass(frozen=True)
 class SceneRanges(CameraRanges, RoadRanges, SurfaceRanges, SideRanges, LightRanges, CabinRanges, SensorRanges):
-    "What roads, weather and cameras are drawn from; pairs are the least and the most, numbers say how often"
+    "What roads, weather and cameras are drawn from: of pairs the least and the most; single numbers are mostly shares"
 
 STREET = SceneRanges()
 HIGHWAY = SceneRanges(focal=(.72,.95), horizon=(.32,.44), height=(1.4,1.7), reach=(60,120), rows=72, radius=(150,400),

@@ -58,7 +58,7 @@ def draw_grain(frame:Frame): # changed
     n = int(s.motion*w/WIDTH+.5)
     if n>1: img = cv2.blur(img, (n,1))
     size = max(16,2*int(s.detail*w/2)),max(8,2*int(s.detail*h/2))
-    if size[0]<w: img = cv2.resize(img, size, interpolation=cv2.INTER_AREA)
+    if s.detail<1 and size[0]<w: img = cv2.resize(img, size, interpolation=cv2.INTER_AREA)
     y,x = rng.integers(0,256,2)
     if s.speckle:
         m = sensor_noise()[y:y+img.shape[0],x:x+img.shape[1]]

@@ -230,7 +230,7 @@ def make_culane(root,              # folder to make
                 categories=None,   # the categories wanted, all nine if None
                 size=CULANE_SIZE,  # width, height of the images, pixels; labels are in these pixels
                 rain=RAIN,         # how often it rains
-               ranges='narrow',   # or 'wide', or a `SceneRanges`
+                ranges='narrow',   # or 'wide', or a `SceneRanges`
                 workers=None,      # processes; None: one per core, 0: none
                 progress=True,     # show a progress bar
                )->Path:            # the root

@@ -17,9 +17,9 @@ _overexposed = (205,216,230),(246,247,248)
 def sample_light(rng,       # NumPy generator
                  category,  # one of `culane_categories`
                  rain=RAIN, # how often it rains, 0…1
-                 ranges=STREET,
+                 ranges=STREET, # a `SceneRanges`
                 )->Light:
-    "Sky, weather and sensor"
+    "The light of a category, with its rain, haze and noise"
     kind = 0 if category in ('shadow','hlight') else rng.choice(3, p=[.35,.45,.2])
     sky = _skies[kind]
     if kind==0 and rng.random()<.4: sky = _overexposed
