@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/06_prepare.ipynb #844df4b9
+import shlex
 from .parser import command, loading, path_name
 from .train import config_of, config_option, settings_option
 
@@ -24,4 +25,5 @@ def prepare(args):
     for name in dict.fromkeys(args.splits):
         dataset = build_dataset(cfg.dataset[name], cfg, is_train=name == 'train')
         prepare_split(dataset, prepared, cfg.prepared_frames, say=lambda words: print(f'{name}: {words}', flush=True))
-    print(f"use it with prepared={'true' if prepared is True else prepared}")
+    more = '' if cfg.prepared_frames == 'network' else f' prepared_frames={cfg.prepared_frames}'
+    print(f"use it with prepared={'true' if prepared is True else shlex.quote(prepared)}{more}")

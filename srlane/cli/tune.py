@@ -35,6 +35,7 @@ def _tune(args):
         from srlane.predict.network import load_network, weights_config
         from srlane.predict.score import sweep_network
     if args.config and '=' in args.config: args.config, args.overrides = None, [args.config, *args.overrides]
+    if not (args.write or '.yaml').endswith(('.yaml', '.yml')): raise ValueError(f'--write {args.write}: give a name that ends with .yaml')
     if args.write: assert_writable(args.write, [args.weights, *filter(None, [args.config])])
     cfg = weights_config(args.weights, args.config, *args.overrides)
     if cfg.dataset.val.split == 'test':

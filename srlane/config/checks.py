@@ -80,7 +80,7 @@ def _type_misfits(c):
     if parts == 'auto' and c['sync_bn']:       # which waits for the other devices in the middle of a step
         yield 'accumulate', 'a device that runs out of memory would leave the others waiting in sync_bn: give a number, or sync_bn=false'
     if not isinstance(c['backbone']['pretrained'], (bool, str)): yield 'backbone.pretrained', 'give true (download), false, or a file'
-    if not isinstance(c['prepared'], (bool, str)): yield 'prepared', "give a folder, true (beside the data), or '' for none"
+    if not isinstance(c['prepared'], (bool, str, type(None))): yield 'prepared', 'give a folder, true (beside the data), or false for none'
     if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 <= lr <= 1e6:
         yield 'optimizer.lr', 'give a number from 0 on, such as 6e-4'
 

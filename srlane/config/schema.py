@@ -194,7 +194,7 @@ class DataSettings:
     skip_bad:bool = False                       # leave out (and count) images and labels that cannot be read
     frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before, in grey levels
     decode_reduced:bool = False                 # decode JPEGs at 1/2, 1/4 or 1/8 where the network's image is that much smaller
-    prepared:Any = path('')                     # where `srlane prepare` put its files: a folder, or true (beside the data); '': unused
+    prepared:Any = path('')                     # where `srlane prepare` put its files: a folder, or true (beside the data); false: unused
     prepared_frames:str = one_of('network', 'network', 'crop')  # they hold the network's image, or the crop (exact under warps too)
 
 # %% ../../nbs/config/02_schema.ipynb #0f1a5ae3

@@ -37,13 +37,13 @@ def _size(n):
 
 # %% ../../nbs/data/10_prepare.ipynb #4dcb3388
 class _Part(NamedTuple):
-    "Some hundred frames of a split"
+    "A few hundred frames of a split"
     number:int   # from 0
     entries:list # of `Entry`
     index:dict   # what is there of it and still fits; None: it is to be made
 
 def _find_parts(store, entries, size):
-    "The parts of a split"
+    "The parts of a split, and what is there of each"
     groups = [entries[k:k + size] for k in range(0, len(entries), size)]
     return [_Part(n, group, _fitting_index(store/f'{n:05d}.index', group)) for n, group in enumerate(groups)]
 
@@ -118,6 +118,9 @@ def _store_to_write(dataset, prepared, frames):
         else:
             if os.access(place/name, os.W_OK): return place/name
             why = PermissionError('no permission to write')
+        if any((place/name).glob('*.index')):          # runs read these, whatever were written elsewhere
+            raise DataError(f'{place/name}: runs read these prepared data, but you may not change them: ask their owner, '
+                            'or give another folder with prepared=FOLDER')
     raise DataError(f'{places[0]}: prepared data cannot be written ({why.strerror or why}): give another folder with prepared=FOLDER')
 
 def _check_space(store, need):
@@ -156,7 +159,8 @@ def prepare(dataset:LaneDataset,
         next(tick, None)
         _remove_rest(store, len(parts))
     made = len(parts) - whole
-    say(f'{made:,} of {len(parts):,} files written, {whole:,} checked' + (f'; {len(bad):,} frames cannot be read: {bad[0]}' if bad else ''))
+    lost = f'; {len(bad):,} frame{"s"*(len(bad) > 1)} cannot be read: {bad[0]}' if bad else ''
+    say(f'{made:,} of {len(parts):,} files written, {whole:,} checked{lost}')
     return store
 
 def _disk_error(e, store):

@@ -80,7 +80,7 @@ def store_places(prepared, # the setting: a folder, or True for the default plac
     return [o/'prepared' for o in cache_folders(root)] if prepared is True else [user_path(prepared)]
 
 # %% ../../nbs/data/07_prepared.ipynb #46ca3c17
-def stamp(entry:Entry)->list: # of image, then label: size in bytes, time of the last change in ns; None where it is gone
+def stamp(entry:Entry)->list: # image: bytes, time of the last change in ns; label: the same, or its CRC-32; None where one is gone
     "What a change of a frame or its label would change"
     try: image, label = os.stat(entry.image), os.stat(entry.label) if isinstance(entry.label, str) else None
     except PermissionError as e: raise no_access(e.filename) from None
@@ -148,7 +148,7 @@ def write_index(path, index:dict):
     write_whole(path, f'{hashlib.sha256(text.encode()).hexdigest()}\n{text}')
 
 _remedy = ("run `srlane prepare` again, which looks at every frame and makes what is damaged anew, "
-           "or set prepared='' to read the images themselves")
+           "or set prepared=false to read the images themselves")
 
 def read_index(path)->dict: # as it was written, its records as records
     "Read the index of a part, or a `DamagedError`"

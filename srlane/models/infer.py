@@ -15,7 +15,7 @@ from torch import nn
 def infer(net:nn.Module,  # a `TwoStageDetector`, or what has its `get_lanes`, in evaluation mode and without wrappers
           batches,        # of dicts with `img` (B,3,H,W) and `meta`, as `collate` makes them, on the network's device
           forward=None,   # batch -> rows, called in the network's place: Fabric's or a compiled wrapper
-          ahead:bool=False, # a batch is decoded in a thread while the next is in the network
+          ahead:bool=False, # a batch is decoded in a thread while the next is in the network, which must not write over its rows
           **thresholds,   # `conf_threshold`, `nms_thres`, `max_lanes`; the network's own where not given
          ):               # yields a batch, its rows (B,N,4+P) as the network returns them, and a list of `Lane` for each image
     "Find the lanes in batches of images"
