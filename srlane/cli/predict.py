@@ -19,7 +19,7 @@ def above(low): # a reader of texts
     return read
 
 def _network_options(p):
-    p.add_argument('-w', '--weights', type=path_name, metavar='WEIGHTS',
+    p.add_argument('-w', '--weights', type=path_name, required=True, metavar='WEIGHTS',
                    help="a run's folder, a checkpoint, or an exported file")
     p.add_argument('--config', type=path_name, metavar='CONFIG',
                    help='a preset or a file, for weights that do not hold their configuration')
