@@ -19,10 +19,20 @@ from srlane.weights.files import save_weights
 REPO = Path(__file__).resolve().parents[1]
 SIZE, SEED = (820, 461), 13
 
-def unfinished(cfg):
-    "The run to go on with, or None"
+def newest_run(cfg):
+    "The newest run and its steps, or (None, 0)"
     found = [p for p in find_checkpoints(cfg.work_dirs) if p.name == 'last.ckpt'] if Path(cfg.work_dirs).is_dir() else []
-    return next((p.parent for p in found if load_checkpoint(p)['state']['step'] < cfg.total_iter), None)
+    return (found[0].parent, load_checkpoint(found[0])['state']['step']) if found else (None, 0)
+
+def train(cfg):
+    "Go on with the newest run, or begin one; its folder"
+    run, step = newest_run(cfg)
+    if step >= cfg.total_iter: return run
+    if run: cfg.resume_from = str(run)
+    runner = Runner(cfg)
+    runner.train()
+    runner.close()
+    return runner.recorder.work_dir
 
 def facts(cfg, best, test, roads):
     "What belongs to the weights"
@@ -40,12 +50,8 @@ def main():
     a = p.parse_args()
     make_culane(a.root, a.roads, 120, 120, seed=SEED, size=SIZE, workers=a.workers, ranges='wide')
     cfg = load_config('small', dict(data_root=str(a.root), work_dirs=str(REPO/'work_dirs/small')), *a.overrides)
-    if folder := unfinished(cfg): cfg.resume_from = str(folder)
-    runner = Runner(cfg)
-    if runner.state.step < cfg.total_iter: runner.train()
-    run = runner.recorder.work_dir
+    run = train(cfg)
     best = load_checkpoint(run/'best.ckpt')
-    runner.close()
     tester = Runner(load_config('small', dict(data_root=str(a.root), work_dirs=str(REPO/'work_dirs/small-test'), load_from=str(run)), *a.overrides))
     test = tester.validate('test').metric
     tester.close()
