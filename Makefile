@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 FLAGS  ?=
 
-.PHONY: help env demo test stress fuzz gpu notebooks export readme docs hooks clean
+.PHONY: help env demo test weights stress fuzz gpu notebooks export readme docs hooks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,9 @@ demo: env ## synthetic roads, training, validation, pictures (ARGS="…" is pass
 
 test: env ## every check (ARGS="house docs" runs only those groups, FLAGS=slow the slow cells too)
 	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
+
+weights: env ## the weights that come with the package: roads, training, file (hours; goes on where it was ended)
+	$(BIN)/python tools/weights.py --write $(ARGS)
 
 stress: env ## runs killed, starved, spoilt and spread over processes, in full (ARGS="kills" runs that group)
 	$(BIN)/python tools/stress.py $(ARGS)

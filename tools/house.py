@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
-packages = 'basics config lane synth metrics models data training look runner predict video export benchmark cli'.split()   # each imports only those before it
+packages = 'basics config lane synth metrics models data weights training look runner predict video export benchmark cli'.split()   # each imports only those before it
 max_module, max_run, max_line = 350, 60, 140   # lines of a module; exported lines before a reader sees something happen; characters of a line
 tables = {'srlane.synth.tables'}                # modules that are mostly a table may be longer
 

@@ -13,6 +13,7 @@ from pickle import PicklingError         # the name of an error of torch.save; n
 import numpy as np, torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from ..basics import OneLineError, did_you_mean, one_line, user_path, whole_file
+from ..weights.files import WeightsError, is_safetensors, read_weights
 
 # %% ../../nbs/training/02_checkpoint.ipynb #4ce951b9
 class CheckpointError(OneLineError): "A checkpoint that cannot be used; the message says which file, why, and what to do"
@@ -73,7 +74,6 @@ _first_bytes = {                     # as lower case; what the file is, and what
     b'\x89hdf': 'an HDF5 file, as Keras writes it; only weights of PyTorch are read',
     b'gguf': 'a GGUF file; only weights of PyTorch are read', b'\x93numpy': 'a NumPy array; only weights of PyTorch are read',
     b'\x89png': 'a picture', b'\xff\xd8\xff': 'a picture', b'%pdf': 'a PDF file'}
-_safetensors = 'a safetensors file: torch.save(safetensors.torch.load_file(…), …) makes a checkpoint of it'
 _old_format = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'   # how torch.save began before it wrote zip archives
 
 def other_kind(head:bytes, # the first 512 bytes of a file
@@ -82,15 +82,14 @@ def other_kind(head:bytes, # the first 512 bytes of a file
     text = head.removeprefix(b'\xef\xbb\xbf').lstrip().lower()
     if not head: return 'an empty file: copy or download it again'
     if not head.strip(b'\0'): return 'nothing but zeros: a copy or a download that broke off'
-    if head.startswith((b'PK\3\4', _old_format)): return ''
-    if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 27: return _safetensors
+    if head.startswith((b'PK\3\4', _old_format)) or is_safetensors(head): return ''
     if head[257:262] == b'ustar': return 'a tar archive: unpack it first'
     if head[:1] == b'\x08' and (b'pytorch' in text[:64] or b'onnx' in text): return 'an ONNX model; give the checkpoint that it came from'
     if head[:1] == b'\x80': return 'a Python pickle that torch.save has not written; it could run anything and is never opened here'
     return next((what for start, what in _first_bytes.items() if text.startswith(start)), 'damaged, incomplete, or no checkpoint')
 
 # %% ../../nbs/training/02_checkpoint.ipynb #f0b9572c
-_endings = '.ckpt', '.pth', '.pt'
+_endings = '.ckpt', '.pth', '.pt', '.safetensors'
 
 def _beside(folder)->list: # names
     "The checkpoints in a folder"
@@ -176,8 +175,10 @@ def load_checkpoint(path, map_location='cpu')->dict:
     path = existing_file(path)
     try:
         with open(path, 'rb') as f: head = f.read(512)
+        if is_safetensors(head): return read_weights(path)
         why = other_kind(head) or (_odd_bytes if head.startswith(_old_format) else _odd_records)(path)
         if not why: return _load(path, map_location)
+    except WeightsError as e: raise CheckpointError(str(e)) from None
     except Exception as e: why = _why_not(e, path)
     raise CheckpointError(f"{path}: {'' if why.startswith('damaged (') else 'cannot be read: '}{why}")
 

@@ -15,6 +15,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from ..basics import user_path
 from .checkpoint import CheckpointError, find_checkpoints, load_checkpoint, shown
+from ..weights.packaged import packaged_file
 
 # %% ../../nbs/training/03_weights.ipynb #f17f6a67
 _wrappers = 'module', '_orig_mod', '_forward_module', '_fsdp_wrapped_module', '_checkpoint_wrapped_module'
@@ -154,8 +155,9 @@ def _other_settings(net, own, weights)->list: # of sentences
 
 # %% ../../nbs/training/03_weights.ipynb #60e7c955
 def weights_file(path)->Path:
-    "The file that a path means: of a folder its best model"
+    "The file that a path means: of a folder its best model; a name such as `small` means packaged weights, unless a file is called so"
     path = user_path(path)
+    if not os.path.exists(path) and (ours := packaged_file(str(path))): return ours
     folder = os.path.isdir(path)
     if not folder or os.path.isfile(path/'best.ckpt'): return path/'best.ckpt' if folder else path
     found = sorted(find_checkpoints(path), key=lambda p: p.name != 'best.ckpt')
