@@ -158,7 +158,7 @@ class GuardLoss(Callback):
 # %% ../../nbs/training/07_callbacks.ipynb #58de93d5
 class EMA(Callback):
     "Keeps a moving average of the weights, and puts it in the network's place while validating"
-    def __init__(self, decay=.999): # share of the old average that a step keeps
+    def __init__(self, decay=.999): # share of the old average that a step keeps; less at first, (1 + step)/(10 + step)
         self.decay, self.average, self.raw = decay, None, None
         self.depth = 0                         # validations within validations, as callbacks may ask for
 
@@ -173,8 +173,9 @@ class EMA(Callback):
 
     @torch.no_grad()
     def after_step(self, runner, batch, output):
+        decay = min(self.decay, (1 + runner.state.step)/(10 + runner.state.step))      # random weights are soon forgotten
         for k, v in runner.network.state_dict().items():
-            if v.is_floating_point(): self.average[k].lerp_(v, 1 - self.decay)
+            if v.is_floating_point(): self.average[k].lerp_(v, 1 - decay)
             else: self.average[k].copy_(v)
 
     def before_validate(self, runner):
