@@ -4,7 +4,7 @@
                          [--conf P] [--batch N] [--threads N] [--out FILE] [--quick]
 
 FOLDER of CULane: the frames of all `list/*.txt` (or of `list/test.txt` alone, with `--lists test`), without the top 270/590 of each; of
-TuSimple: those frames of `test_label.json` that are there, without the top 160/720. Without a folder and a video, synthetic roads
+TuSimple: those frames of `*label*.json` that are there, without the top 160/720. Without a folder and a video, synthetic roads
 stand in, to see that it runs. Images are scored in their own size with lines 30 px wide (`srlane eval culane`), TuSimple's by its accuracy too.
 Brightness is the mean grey level of what is left after the crop. The lines to the left and right of the camera are the *ego pair*; one of
 them is lost where a frame has it and the next has not. The last line is one JSON object."""
@@ -31,7 +31,7 @@ def culane_frames(root, lists):
 
 def tusimple_labels(root):
     "The labels of the frames that are there"
-    labels = [json.loads(line) for line in Path(root, 'test_label.json').read_text().splitlines() if line.strip()]
+    labels = [json.loads(line) for f in sorted(Path(root).glob('*label*.json')) for line in f.read_text().splitlines() if line.strip()]
     return [o for o in labels if Path(root, o['raw_file']).is_file()]
 
 def tusimple_frames(root):

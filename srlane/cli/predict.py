@@ -19,8 +19,8 @@ def above(low): # a reader of texts
     return read
 
 def _network_options(p):
-    p.add_argument('-w', '--weights', type=path_name, required=True, metavar='WEIGHTS',
-                   help="a run's folder, a checkpoint, or an exported file")
+    p.add_argument('-w', '--weights', type=path_name, metavar='WEIGHTS',
+                   help="a run's folder, a checkpoint, or an exported file (default: the weights of the package)")
     p.add_argument('--config', type=path_name, metavar='CONFIG',
                    help='a preset or a file, for weights that do not hold their configuration')
     p.add_argument('--device', metavar='D', help='cpu, cuda, cuda:1 … (default: a GPU where there is one)')

@@ -17,6 +17,7 @@ from ..models.fuse import FusedDetector, fuse as fuse_network
 from .exported import ExportedNetwork, is_exported
 from ..training.checkpoint import CheckpointError, load_checkpoint
 from ..training.weights import load_weights, weights_file
+from ..weights.packaged import default_weights
 
 # %% ../../nbs/predict/04_network.ipynb #fae8e4b8
 def _config_of(path, checkpoint, config=None):
@@ -81,13 +82,14 @@ class Network:
         return f'Network({self.name}: {g.img_w}×{g.img_h} from {g.ori_img_w}×{g.ori_img_h} px cropped to {g.crop}, on {self.device})'
 
 # %% ../../nbs/predict/04_network.ipynb #9dbfadff
-def load_network(weights,     # a run's folder, a checkpoint, bare weights, an exported file, or a `TwoStageDetector` (it is copied)
+def load_network(weights=None, # a run's folder, a checkpoint, an exported file, or a `TwoStageDetector` (it is copied); None: the package's
                  config=None, # a preset, a .yaml or a published .py file; None: the configuration in the checkpoint, or beside it
                  device=None, # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=True,  # the faster form of `models.fuse`: the last digits change
                  half:bool=False, # half precision; on a GPU only
                 ): # `Network`, or `ExportedNetwork`
     "A network ready to find lanes"
+    weights = default_weights() if weights is None else weights
     if isinstance(weights, TwoStageDetector): return Network(copy.deepcopy(weights), 'network', device, fuse, half)
     if is_exported(weights):
         if config is not None: raise ValueError(f'{weights}: an exported file brings its own configuration: leave config={config} out')

@@ -32,7 +32,7 @@ def prepare(frame,    # `Frame`
 class Predictor:
     "Finds lanes in images, folders, videos, cameras and streams"
     def __init__(self,
-                 weights,             # a run's folder, a checkpoint, an exported file, or published weights (with `config`)
+                 weights=None,        # a run's folder, a checkpoint, an exported file, bare weights (with `config`); None: the package's
                  config=None,         # a preset or a configuration file, where the weights do not say
                  device=None,         # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
                  fuse:bool=True,      # the faster form of the network; False: as it was trained, to the last digit
