@@ -927,7 +927,7 @@ def label_formats(rng, case, format=''):
     case.fill('fmt-a.jpg', 'fmt-b.jpg')
     for k, v in case.base.items():
         if k.startswith(top): case.put(k, v)
-    names = sorted(k for k in case.base if k.startswith(top) and not k.endswith('.jpg'))
+    names = sorted(k for k in case.base if k.startswith(top) and not k.endswith('.jpg') and (format != 'curvelanes' or k.endswith('.json')))
     where, name = f'fmt/{format}/{ONE_FILE.get(format, "tree")}', rng.choice(names)
     whole = reader(format)(where)
     case.put(name, data := label_mistakes(rng, case.text(name), os.path.basename(name)))
@@ -941,7 +941,7 @@ def label_formats(rng, case, format=''):
         if missing: raise Broken(f'silent: {missing}')
         str(found)
     def convert(): str(convert_labels(where, f'out/new{rng.randrange(9)}', to=rng.choice(['lanes', 'lanes', 'culane', 'labelme']), split=rng.choice(['auto', 'order', 'clip', 'seed', 'source']), val=rng.choice([0, .1, .5])))
-    return [where, f'{case.folder}/in/{where}', os.path.basename(name)], [('read', read), ('recognise', lambda: recognise(where)), ('check', lambda: read_labels(where, format)), ('convert', convert)]
+    return [where, f'{case.folder}/in/{where}', os.path.basename(name)], [('read', read), *([('recognise', lambda: recognise(where)), ('check', lambda: read_labels(where, format)), ('convert', convert)] if rng.random() < .4 else ())]
 
 def entries(format, data, name):
     "How many lanes a damaged file still names, or None where that cannot be told"

@@ -97,6 +97,14 @@ class Conversion:
                           f'{self.target}: {len(self.images):,} images with {lanes:,} lanes, at most {most} in an image',
                           f'splits: {splits} ({self.split})', f'sizes: {sizes}'])
 
+def _once(found):
+    "An image may have one label; with two it might stand on both sides of a split"
+    first, kept = {}, []
+    for o in found.images:
+        if (other := first.setdefault(os.path.realpath(o.image), o)) is o: kept.append(o)
+        else: found.drop(o.where or o.image, f'the image has a label already, at {other.where}', what='image')
+    found.images = kept
+
 def _with_points(found):
     "Points between those that are too far apart for a smooth curve"
     for o in found.images:
@@ -130,6 +138,7 @@ def convert_labels(source,      # a file or folder of labels
     def read(**more):
         found = read_labels(source, format, check=False, **options, **more)
         match_images(found).done('labels with images')
+        _once(found)
         how = assign_splits(found, split, val, test, seed)
         if to in ('lanes', 'culane'): _with_points(found)
         return found, how

@@ -54,7 +54,7 @@ def read_culane_tree(path,      # the folder that holds `list`, or one with labe
                 label = os.path.splitext(image)[0] + '.lines.txt'
                 _of_file(os.path.abspath(image), label, where, split, found)
         except OSError as e: raise DataError(f'{e.filename or root}: {e.strerror or e}') from None
-    if found.images: return found
+    if found.images or found.dropped: return found.done('CULane')
     for label in label_files(path, '.lines.txt'):
         if not label.lower().endswith('.lines.txt'): raise DataError(f"{label}: a label of CULane's is called NAME.lines.txt")
         stem = label[:-len('.lines.txt')]

@@ -106,8 +106,10 @@ def image_names(records)->list: # of str: relative, with slashes, each once
     paths = [os.path.abspath(o.image).replace('\\', '/') for o in records]
     common = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ''
     names = [os.path.relpath(p, common).replace('\\', '/') for p in paths]
-    twice = {n for n in names if names.count(n) > 1} if len({*names}) < len(names) else ()
-    if twice: raise DataError(f'{sorted(twice)[0]}: comes twice among the images; convert one label of it')
+    first = {}
+    for o, n in zip(records, names):
+        if (other := first.setdefault(n, o)) is o: continue
+        raise DataError(f'{o.where or o.image}: {n} is labelled twice, also at {other.where}')
     return names
 
 def link_image(o:LabelledImage, path, dropped:list):
