@@ -60,7 +60,7 @@ def _convert(args):
     for f in filter(None, (args.to, args.format)): assert_format(f)
     target = Path(os.path.abspath(args.target))
     report = target/'report' if args.to == 'lanes' else target.with_name(f'{target.stem}_report')
-    for path in (target, report): assert_new(path)
+    for path in (args.target, os.path.relpath(report)): assert_new(path)
     options = dict(images=args.images, identity=args.identity, curbs=args.curbs)
     done = convert_labels(args.source, args.target, args.to, args.format or '', args.split, args.val, args.test, args.seed,
                    **{k: v for k, v in options.items() if v})
