@@ -33,7 +33,8 @@ def _keypoints(a):
     return [v[k:k + 2] for k in range(0, len(v), 3) if v[k + 2] != 0]
 
 def _coco_attributes(a, names):
-    found = label_attributes(names.get(a.get('category_id'), 'lane'))
+    category = a.get('category_id')
+    found = label_attributes(names.get(category, 'lane') if isinstance(category, (int, str)) else 'lane')
     more = a.get('attributes')
     found |= {k: v for k, v in more.items() if isinstance(v, (str, int, float))} if isinstance(more, dict) else {}
     return found | ({'track': a['track_id']} if 'track_id' in a else {})
@@ -41,7 +42,7 @@ def _coco_attributes(a, names):
 # %% ../../../nbs/data/formats/08_coco.ipynb #67b4706f
 def _of_coco(file, d, images, found):
     "Take the images of a file"
-    categories = _list_of(d, 'categories', file) if 'categories' in d else []
+    categories = _list_of(d, 'categories', file) if isinstance(d, dict) and 'categories' in d else []
     names = {_id(c.get('id'), f'{file}#categories[{k}]'): c.get('name', '') for k, c in enumerate(categories)}
     lanes, ids = {}, {}
     for k, o in enumerate(_list_of(d, 'images', file)):

@@ -16,8 +16,8 @@ from .record import Labels
 
 def _line(points):
     if not isinstance(points, list): raise ValueError(f'{str(points)[:40]!r} instead of a list of points')
-    odd = next((p for p in points if not isinstance(p, dict) or {*p} != {'x', 'y'}), None)
-    if odd is not None: raise ValueError(f'{str(odd)[:40]!r} instead of a point {{"x": …, "y": …}}')
+    for p in points:
+        if not isinstance(p, dict) or {*p} != {'x', 'y'}: raise ValueError(f'{str(p)[:40]!r} instead of a point {{"x": …, "y": …}}')
     return [[p['x'], p['y']] for p in points]
 
 def _split_of(path): return next((s for part in Path(path).parts[::-1] for s in ('train', 'val', 'test') if part in (s, f'{s}id')), '')
