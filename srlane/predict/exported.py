@@ -57,7 +57,7 @@ def from_json(cls:ExportInfo,
     if not text: raise OneLineError(f'{path}: says nothing of lanes; only files that srlane has exported can be used')
     try:
         told = json.loads(text)
-        geometry = ImageGeometry(**{k: int(v) for k, v in told['geometry'].items()})
+        geometry = ImageGeometry(**{k: tuple(map(tuple, v)) if k == 'cuts' else int(v) for k, v in told['geometry'].items()})
         return cls(geometry, **{f.name: told[f.name] for f in fields(cls)[1:] if f.name in told})
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as e:
         raise OneLineError(f'{path}: its metadata cannot be used ({type(e).__name__}: {e}); export it again') from None
