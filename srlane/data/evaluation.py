@@ -10,11 +10,13 @@ import logging, os, threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+import numpy as np
 from fastcore.basics import patch
 from ..basics import within
 from .culane import culane_rounded, culane_text
 from .datasets import LaneDataset
 from .files import DataError
+from .lanes import Lanes
 from .tusimple import tusimple_line
 from ..metrics import Score, tusimple_score
 from ..metrics.culane import CULANE_WIDTH, gather_score, score_group, size_groups
@@ -82,6 +84,13 @@ def write_predictions(dataset:LaneDataset,
     else: _write_files({within(folder, f'{os.path.splitext(items[i].name)[0]}.lines.txt'): culane_text(o) for i, o in rounded.items()})
 
 # %% ../../nbs/data/11_evaluation.ipynb #99ded42c
+def _canvas(data, i): # (w, h) of what lanes are drawn on, and pixels at which: the image itself, unless the dataset says otherwise
+    return data.canvas_of(data.size(i)) if isinstance(data, Lanes) else (data.size(i), CULANE_WIDTH)
+
+def _scaled(lanes, size, canvas):
+    "Lanes of an image as they lie on a canvas"
+    return lanes if size == canvas else [np.asarray(o)*(np.array(canvas)/size) for o in lanes]
+
 class Evaluation:
     "The official metric of a split, of lanes that come batch by batch"
     def __init__(self,
@@ -97,10 +106,12 @@ def add(self:Evaluation,
     self.rounded |= rounded
     if data.metric != 'culane': return
     every = [*rounded]
-    for part in size_groups([data.size(i) for i in every]):
+    for part in size_groups([_canvas(data, i) for i in every]):
         some = [every[k] for k in part]
+        canvas, width = _canvas(data, some[0])
+        on = lambda lanes: [_scaled(lanes[i], data.size(i), canvas) for i in some]
         self.index.append(some)
-        self.parts.append(score_group([rounded[i] for i in some], [data.annotations[i] for i in some], data.size(some[0]), CULANE_WIDTH))
+        self.parts.append(score_group(on(rounded), on(data.annotations), canvas, width))
 
 @patch
 def score(self:Evaluation,
@@ -114,7 +125,8 @@ def score(self:Evaluation,
         if data.metric == 'culane':
             place = {i: k for k, i in enumerate(rounded)}
             index = [[place[i] for i in some] for some in self.index]
-            score = gather_score(self.parts, index, names, data.categories(names), (.5,), [data.size(i) for i in rounded], CULANE_WIDTH)
+            sizes, widths = zip(*(_canvas(data, i) for i in rounded))
+            score = gather_score(self.parts, index, names, data.categories(names), (.5,), [*sizes], [*widths])
         else: score = tusimple_score([*rounded.values()], [o.lanes for o in labels], [o.h_samples for o in labels], names=names)
         if writing: writing.result()
     return score
