@@ -40,13 +40,14 @@ def _size_misfits(c):
     for key, what in (('cut_heights', 'rows cropped'), ('horizons', "the horizon's row")):
         for size, v in c[key].items():
             if not form.fullmatch(str(size)): yield key, f'{size!r} is not a size: write {{{first}: …}}, as width x height in pixels'
-            elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v < (h := int(size.split('x')[1])) or v != v:
-                yield key, f"{size}: {v!r}: give {what}, {'' if key == 'horizons' else 'a whole number '}from 0 to {int(size.split('x')[1]) - 1}"
+            elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v < int(size.split('x')[1]):
+                yield key, f"{size}: {v!r}: give {what}, from 0 to {int(size.split('x')[1]) - 1}"
             elif key == 'cut_heights' and v != int(v): yield key, f'{size}: {v}: give a whole number of rows, such as {round(v)}'
     if both := [*set(c['cut_heights']) & set(c['horizons'])]: yield 'horizons', f'{both[0]} stands in cut_heights too: leave it out of one'
     if c['horizons'] and first not in c['horizons']:
         yield 'horizons', f"give the horizon of the first size too, which the others are brought to: horizons.{first}=…"
-    if c['cut_heights'].get(first, cut := c['cut_height']) != cut: yield 'cut_heights', f'{first} is the first size, whose crop is cut_height={cut}'
+    if c['cut_heights'].get(first, c['cut_height']) != c['cut_height']:
+        yield 'cut_heights', f"{first} is the first size, whose crop is cut_height={c['cut_height']}"
 
 def _metric_misfits(c):
     "Settings that only the dataset `Lanes` has"
@@ -54,8 +55,9 @@ def _metric_misfits(c):
     if c['max_lanes'] == 'auto' and c['dataset']['train']['type'] != 'Lanes':
         yield 'max_lanes', f"only the dataset Lanes counts its lanes: give a number, such as 4"
     for k in ('eval_canvas', 'eval_lane_width'):
-        if c[k] and 'Lanes' not in kinds: yield k, "only the dataset Lanes has it; others are scored as their official programs do: leave it out"
-    if canvas and (len(canvas) != 2 or not all(16 <= v <= 30000 for v in canvas)): yield 'eval_canvas', 'give [width, height] in pixels, from 16 to 30000'
+        if c[k] and 'Lanes' not in kinds: yield k, 'only the dataset Lanes has it, as others have official programs: leave it out'
+    if canvas and (len(canvas) != 2 or not all(16 <= v <= 30000 for v in canvas)):
+        yield 'eval_canvas', 'give [width, height] in pixels, from 16 to 30000'
     if c['eval_lane_width'] == 1: yield 'eval_lane_width', 'give 2 or more pixels, or 0 for 30 at a width of 1640'
 
 # %% ../../nbs/config/06_checks.ipynb #fb6e61ec

@@ -188,14 +188,14 @@ class ImageSettings:
     num_points:int = number(MISSING, 3, 8192)   # rows at which lanes are sampled
     max_lanes:Any = number(MISSING, 1, 100, 'auto')  # lanes an image, at most; auto (Lanes): as many as training labels have
     cut_heights:Dict[str, Any] = field(default_factory=dict)  # {1280x720: 200}: rows cropped from the top of images of other sizes
-    horizons:Dict[str, Any] = field(default_factory=dict)  # {1640x590: 250, 1280x720: 300}: rows of the horizon, from which the crop follows
+    horizons:Dict[str, Any] = field(default_factory=dict)  # {1640x590: 250, 1280x720: 300}: the horizon's rows, for the same crop around it
 
 @dataclass
 class DataSettings:
     data_root:str = path(MISSING)
     dataset:DatasetConfig = field(default_factory=DatasetConfig)
     augment:List[Any] = field(default_factory=list)  # of {name, p, parameters}, in order
-    eval_canvas:List[int] = field(default_factory=list)  # [w, h] onto which lanes are scaled and drawn for the metric of Lanes; []: each image's own
+    eval_canvas:List[int] = field(default_factory=list)  # [w, h] onto which lanes are scaled for the metric of Lanes; []: each image's own
     eval_lane_width:int = number(0, 0, 1000)    # pixels at which they are drawn; 0: 30 where it is 1640 wide, and in proportion
     skip_bad:bool = False                       # leave out (and count) images and labels that cannot be read
     frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before, in grey levels

@@ -46,7 +46,9 @@ def to_json(self:ExportInfo)->str:
     "The metadata as it stands in a file"
     g = self.geometry
     names = dict(h=g.img_h, w=g.img_w, P=g.num_points, S=g.strips, n=self.max_lanes)
-    return json.dumps(dict(asdict(self), images=_in.format(**names), rows=_out[self.kind].format(**names)), ensure_ascii=False)
+    told = asdict(self)
+    if not g.cuts: del told['geometry']['cuts']
+    return json.dumps(dict(told, images=_in.format(**names), rows=_out[self.kind].format(**names)), ensure_ascii=False)
 
 @patch(cls_method=True)
 def from_json(cls:ExportInfo,
