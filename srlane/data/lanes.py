@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from ..basics import user_path
 from .datasets import LaneDataset
 from .files import DataError, Entry, NoAccessError, errors_at, no_access, read_or
-from .formats.index import index_line, read_index
+from .formats.index import read_index
 from .formats.record import LabelledImage
 from .images import image_size
 from ..metrics.culane import scaled_width
@@ -38,7 +38,9 @@ class IndexLabel:
                  record:LabelledImage,
                  dropped=(), # of `Dropped`: what the reader could not use of it
                 ): self.record, self.dropped = record, [*dropped]
-    def __repr__(self): return index_line(self.record)
+    def __repr__(self):
+        r = self.record
+        return repr((r.image, r.size, [p.tolist() for p in r.lanes], r.attributes, r.clip))
     @property
     def lost(self): return [d for d in self.dropped if d.what == 'lane']    # lanes that cannot be used
 
