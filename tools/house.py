@@ -70,7 +70,7 @@ def order_problems(graph:dict, # module → modules it imports
                   )->list:
     "Notebooks that import one of their folder that stands after them, or the folder's own index, which stands on them all"
     pairs = [(source[m], source[n]) for m in sorted(graph) for n in sorted(graph[m]) if source.get(m) and source.get(n)]
-    folder, last = lambda s: s.rpartition('/')[0], lambda s: s.endswith('index')
+    folder, last = lambda s: s.rpartition('/')[0], lambda s: s.rpartition('/')[2] == 'index'
     return [f'nbs/{a} imports nbs/{b}, which stands after it' for a, b in pairs if folder(a) and folder(a) == folder(b) and not last(a) and (last(b) or b > a)]
 
 def length_problems(lines:dict)->list: # module → its number of lines
