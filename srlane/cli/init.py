@@ -55,7 +55,7 @@ def find_crops(records # of `LabelledImage`, with sizes
     "The crop for each size"
     groups = {}
     for o in records: groups.setdefault(o.size, []).append(o)
-    ordered = sorted(groups, key=lambda s: (-len(groups[s]), s))
+    ordered = sorted(groups, key=lambda s: (-len(groups[s]), -s[0]*s[1]))     # of equals the largest
     return {s: (*crop_rows(groups[s]), len(groups[s])) for k, s in enumerate(ordered) if not k or len(_tops(groups[s])) >= 5}
 
 # %% ../../nbs/cli/09_init.ipynb #53ea6959
