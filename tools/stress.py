@@ -505,9 +505,9 @@ def dead_rank(root:Path, quick:bool)->list:
         if not ok or secs > 60: problems.append(f'{what} {how}: exit codes {codes} after {secs:.0f} s:\n{said[-3000:]}')
         if words and not re.search(words, said): problems.append(f'{what} {how}: nothing said of {words}:\n{said[-3000:]}')
         usable(problems, f'{what} {how}', runs, 2)
-        time.sleep(1)
-        left = subprocess.run(['pgrep', '-f', str(runs)], capture_output=True, text=True).stdout.split()
-        if left: problems.append(f'{what} {how}: processes {left} are left')
+        left = lambda: subprocess.run(['pgrep', '-a', '-f', str(runs)], capture_output=True, text=True).stdout.splitlines()
+        try: until(lambda: not left(), 30)
+        except TimeoutError: problems.append(f'{what} {how}: processes are left after 30 s: {left()}')
     return problems
 
 from_notebook = """

@@ -106,6 +106,12 @@ def check(args):
     if report_check(config_of(args), args.report, args.decode): raise SystemExit(1)
 
 # %% ../../nbs/cli/01_train.ipynb #9867308d
+def _close(runner):
+    "Close a run, and wait for the processes that it started"
+    from srlane.training.devices import join_processes
+    runner.close()
+    join_processes(getattr(runner.fabric.strategy.launcher, 'procs', ()))
+
 @command('train', 'train a network', config_option, *_for_training)
 def train(args):
     with loading(): from srlane.runner import Runner
@@ -113,7 +119,7 @@ def train(args):
     runner.train(view='line')
     best = '' if runner.best_step is None else f'best metric {runner.metric:.4f} at step {runner.best_step}; '
     runner.log(f'{best}everything is in {runner.recorder.work_dir}')
-    runner.close()
+    _close(runner)
 
 # %% ../../nbs/cli/01_train.ipynb #21ab088c
 def _validate_options(p):
@@ -176,4 +182,4 @@ def demo(args):
     metric, table = runner.validate('test')
     print(f'\nF1@0.5 on {args.test} held-out synthetic roads: {metric:.4f} after {minutes:.1f} minutes of training')
     print(f'pictures, TensorBoard events and the best model are in {runner.recorder.work_dir}')
-    runner.close()
+    _close(runner)

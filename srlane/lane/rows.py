@@ -6,6 +6,7 @@
 __all__ = ['ABSENT', 'ROW', 'encode_rows', 'encode_row', 'row_points', 'decode_rows', 'decode_row']
 
 # %% ../../nbs/lane/03_rows.ipynb #8e14c8e4
+from functools import lru_cache
 import numpy as np
 from .geometry import ImageGeometry
 from .polyline import sample_lanes
@@ -58,33 +59,40 @@ def row_points(row, # (4 + P,) target row: start and length in image rows, xs in
 # %% ../../nbs/lane/03_rows.ipynb #d40edf99
 def _reached(rows): # (n, 4+P) float32 -> (n, P) bool
     "The image rows that predicted lanes have points on"
-    strips = rows.shape[1] - ROW.head - 1
-    finite = np.isfinite(rows[:, ROW.start:]).all(1)
-    extent = np.rint(np.where(finite[:, None], rows[:, ROW.extent], np.float32(-1))*np.float32(strips))
+    strips, xs = rows.shape[1] - ROW.head - 1, rows[:, ROW.xs]
+    extent = np.rint(rows[:, ROW.extent]*np.float32(strips))
+    extent[~np.isfinite(rows[:, ROW.start:]).all(1)] = 0, -1
     start, length = extent[:, :1].clip(0, strips), extent[:, 1:].clip(-1, 2*strips)
-    i, xs = np.arange(strips + 1), rows[:, ROW.xs]
-    inside, above = (xs >= 0) & (xs <= 1), i >= start
-    joined = np.logical_and.accumulate((inside | above)[:, ::-1], axis=1)[:, ::-1]     # inside from here up to the start
-    return np.where(above, inside, joined) & (i < start + length) & (length >= 0)
+    i, inside = np.arange(strips + 1), (xs >= 0) & (xs <= 1)
+    if start.any():             # a row below the start counts where all from there up to the start are inside
+        above = i >= start
+        joined = np.logical_and.accumulate((inside | above)[:, ::-1], axis=1)[:, ::-1]
+        inside &= above | joined
+    return inside & (i < start + length) & (length >= 0)
 
 # %% ../../nbs/lane/03_rows.ipynb #92866048
+@lru_cache(256)
+def _heights(geometry): # (P,) float64, fractions of the original image's height, top first
+    "The image rows of a geometry"
+    (_, h), (_, top, _, bottom) = geometry.ori_size, geometry.crop
+    return ((geometry.prior_ys.astype(np.float64)*(bottom - top) + top)/h)[::-1]
+
 def decode_rows(rows, # (n, 4 + P) float32 as predicted, in fractions of the network's image
-                geometries, # n of `ImageGeometry`: of the image that each comes from
-                scores=None, # (n,) probabilities of being a lane; the lanes keep them
+                geometry:ImageGeometry, # sizes and crop of their image
+                scores=None, # n probabilities of being a lane; the lanes keep them
                )->list: # of `Lane`, or None where fewer than two image rows remain
     "The lanes that predicted rows describe (Sketch and Refine, §3.4)"
-    rows, ys, lanes = np.asarray(rows, np.float32), {}, []
-    scores = [None]*len(rows) if scores is None else scores
-    for row, on, g, score in zip(rows[:, ROW.xs].astype(np.float64), _reached(rows), geometries, scores):
-        (w, h), (left, top, right, bottom) = g.ori_size, g.crop
-        if g not in ys: ys[g] = (g.prior_ys.astype(np.float64)*(bottom - top) + top)/h
-        xs = row[on] if (left, right) == (0, w) else (row[on]*(right - left) + left)/w
-        lanes.append(Lane.from_sorted(np.stack([xs[::-1], ys[g][on][::-1]], 1), score) if len(xs) > 1 else None)
-    return lanes
+    rows = np.asarray(rows, np.float32)
+    (w, _), (left, _, right, _) = geometry.ori_size, geometry.crop
+    points = np.empty((*rows[:, ROW.xs].shape, 2))
+    points[..., 0], points[..., 1] = rows[:, :ROW.head-1:-1], _heights(geometry)        # from top to bottom
+    if (left, right) != (0, w): points[..., 0] = (points[..., 0]*(right - left) + left)/w
+    found = [p[on] for p, on in zip(points, _reached(rows)[:, ::-1])]
+    return [Lane.from_sorted(p, score) if len(p) > 1 else None for p, score in zip(found, [None]*len(found) if scores is None else scores)]
 
 def decode_row(row, # (4 + P,) float32 as predicted, in fractions of the network's image
                geometry:ImageGeometry, # sizes and crop of this image
                score=None, # probability of being a lane; the lane keeps it
               ): # `Lane`, or None where fewer than two image rows remain
     "The lane that a predicted row describes"
-    return decode_rows(np.asarray(row)[None], [geometry], [score])[0]
+    return decode_rows(np.asarray(row)[None], geometry, [score])[0]

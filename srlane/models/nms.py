@@ -4,6 +4,7 @@
 
 # %% ../../nbs/models/04_nms.ipynb #da92a784
 from __future__ import annotations
+import math
 import numpy as np, torch
 from torch import Tensor
 from ..lane import ROW
@@ -12,47 +13,43 @@ from ..lane import ROW
 __all__ = ['lane_nms', 'select_rows', 'select_lanes']
 
 # %% ../../nbs/models/04_nms.ipynb #93615132
-def covered_rows(start,  # (...) float32, first row, not rounded
-                 end,    # (...) float32, last row, not rounded
+def covered_rows(start,  # (n,) float32, first row, not rounded
+                 end,    # (n,) float32, last row, not rounded
                  strips, # rows less one, P-1
-                )->tuple: # (...) first and last row, whole numbers; first > last where there is none
+                )->tuple: # (n,) first and last row, whole numbers; first > last where there is none
     "Rounded rows a lane covers, inside the image"
-    return np.trunc((start + np.float32(.5)).clip(min=0)), np.trunc(end + np.float32(.5)).clip(max=strips)
+    half = np.float32(.5)
+    return np.trunc(np.maximum(start + half, 0)), np.minimum(np.trunc(end + half), strips)
 
 # %% ../../nbs/models/04_nms.ipynb #7e4199f9
-def close_lanes(xs,     # (P, ...) float32 xs in pixels, rows first
-                rows,   # pair of (...): first and last covered row of each
-                x,      # (P, ...) float32 xs in pixels of the lanes to compare with; broadcasts
-                x_rows, # pair of (...): first and last row of those
+def close_lanes(xs,   # (n, P) float32 xs in pixels
+                on,   # (n, P) bool: the rows that each covers
+                i,    # place among them of the lane to compare with
                 threshold, # mean distance in pixels
-               ):       # (...) bool
+               ):     # (n,) bool
     "Whether lanes run closer than `threshold` on the rows both cover"
-    lo, hi = np.maximum(rows[0], x_rows[0]), np.minimum(rows[1], x_rows[1])
-    i = np.arange(len(xs)).reshape(-1, *[1]*lo.ndim)
-    gaps = np.where((i >= lo) & (i <= hi), np.abs(xs - x), np.float32(0))
-    return gaps.cumsum(0)[-1] < np.float32(threshold)*(hi - lo + 1)     # without a common row 0 is not below 0
+    both = on & on[i]
+    gaps = np.where(both, np.abs(xs - xs[i]), np.float32(0))
+    return gaps.cumsum(1)[:, -1] < np.float32(threshold)*both.sum(1, dtype=np.float32)     # without a common row 0 is not below 0
 
 # %% ../../nbs/models/04_nms.ipynb #b1c536e2
-def _surest_first(scores, alive): # (B, N) float32; (B, N) bool, candidates
-    "(B, K) places of the candidates by falling score, K the most that an image has, then others; (B, K) which are candidates"
-    alive = alive & np.isfinite(scores)
-    order = np.argsort(np.where(alive, -scores, np.inf), axis=1, kind='stable')[:, :alive.sum(1).max(initial=0)]
-    return order, np.take_along_axis(alive, order, 1)
+def _nms(rows,      # (n, 4+P) float32 as `lane_nms` takes them, finite, surest first
+         threshold, top_k, # as `lane_nms` takes them
+        )->list:    # of places that are kept
+    "`lane_nms` of the sorted candidates of one image"
+    xs, kept, left = rows[:, ROW.xs], [], np.ones(len(rows), bool)
+    i, (first, last) = np.arange(xs.shape[1]), covered_rows(rows[:, ROW.start], rows[:, ROW.length], xs.shape[1] - 1)
+    on = (i >= first[:, None]) & (i <= last[:, None])
+    while len(kept) < top_k and left.any():
+        kept.append(n := int(left.argmax()))
+        left &= ~close_lanes(xs, on, n, threshold)
+        left[n] = False
+    return kept
 
-def _walk(rows, order, alive, threshold, top_k): # (B, K, 4+P) rows in the order of (B, K) places; (B, K) which are candidates
-    "`lane_nms` of a batch of NumPy arrays"
-    images, keep = np.arange(len(rows)), np.full((len(rows), top_k), -1)
-    alive = alive & np.isfinite(rows).all(-1)
-    rows = np.where(alive[..., None], rows, np.float32(0))
-    xs = np.ascontiguousarray(rows[..., ROW.xs].transpose(2, 0, 1))
-    covered = covered_rows(rows[..., ROW.start], rows[..., ROW.length], rows.shape[-1] - ROW.head - 1)
-    for j in range(min(top_k, order.shape[1])):
-        i = alive.argmax(1)                 # each image's surest that is left
-        keep[:, j] = np.where(alive[images, i], order[images, i], -1)
-        alive &= ~close_lanes(xs, covered, xs[:, images, i, None], [o[images, i, None] for o in covered], threshold)
-        alive[images, i] = False
-        if not alive.any(): break
-    return keep
+def _surest_first(scores, alive): # (N,) float32; (N,) bool, candidates
+    "Places of the candidates by falling score"
+    places = np.flatnonzero(alive)
+    return places[np.argsort(-scores[places], kind='stable')]
 
 @torch.no_grad()
 def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for the length, the END row (not rounded); xs in pixels
@@ -65,8 +62,11 @@ def lane_nms(rows:Tensor,        # (N, 4+P) or (B, N, 4+P): start row and, for t
     if valid is None: valid = torch.ones_like(scores, dtype=torch.bool)
     if rows.dim() == 2: return lane_nms(rows[None], scores[None], threshold, top_k, valid[None])[0]
     rows, scores, alive = (o.detach().cpu().numpy() for o in (rows.float(), scores.float(), valid))
-    order, alive = _surest_first(scores, alive)
-    with np.errstate(over='ignore'): keep = _walk(np.take_along_axis(rows, order[..., None], 1), order, alive, threshold, top_k)
+    alive, keep = alive & np.isfinite(scores) & np.isfinite(rows).all(-1), np.full((len(rows), top_k), -1)
+    for b, (r, s, a) in enumerate(zip(rows, scores, alive)):
+        places = _surest_first(s, a)
+        kept = _nms(r[places], threshold, top_k)
+        keep[b, :len(kept)] = places[kept]
     return torch.from_numpy(keep).to(valid.device)
 
 # %% ../../nbs/models/04_nms.ipynb #3989e65f
@@ -77,20 +77,24 @@ def _lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
 
 def select_rows(rows, # (B, N, 4+P) float32 of the network: logits, start and length / strips, xs / width
                 width, conf_threshold, nms_thres, max_lanes, # as `select_lanes` takes them
-               )->tuple: # (B, max_lanes) kept proposals, then -1; (B, N) broken rows; (B, N) scores, NaN far below the threshold
+               )->tuple: # for each image: (k,) kept proposals, surest first, and (k,) their scores; (B, N) broken rows
     "`select_lanes` of NumPy arrays"
-    broken, strips = ~np.isfinite(rows).all(-1), rows.shape[-1] - ROW.head - 1
+    whole = np.isfinite(rows)
+    broken = np.zeros(rows.shape[:2], bool) if whole.all() else ~whole.all(-1)
+    near = math.log((conf_threshold - 1e-3)/(1.001 - conf_threshold)) if conf_threshold > 1e-3 else -math.inf  # less than a lane's
     with np.errstate(over='ignore', invalid='ignore'):
-        likely = 1/(1 + np.exp(rows[..., 0] - rows[..., 1])) >= conf_threshold - 1e-3
-        scores = np.full(likely.shape, np.nan, np.float32)
-        scores[likely] = _lane_scores(torch.from_numpy(rows[likely, ROW.logits])).numpy()
-        order, alive = _surest_first(scores, scores >= np.float32(conf_threshold))
-        rows = np.take_along_axis(rows, order[..., None], 1)
-        rows[..., ROW.xs] *= np.float32(width)
-        rows[..., ROW.extent] *= np.float32(strips)
-        rows[..., ROW.length] = rows[..., ROW.start] + rows[..., ROW.length] - 1
-        keep = _walk(rows, order, alive, nms_thres, max_lanes)
-    return keep, broken, scores
+        image, place = (rows[..., 1] - rows[..., 0] >= near).nonzero()
+        rows = rows[image, place]
+        scores = _lane_scores(torch.from_numpy(rows[:, ROW.logits])).numpy()
+        rows[:, ROW.xs] *= np.float32(width)
+        rows[:, ROW.extent] *= np.float32(rows.shape[1] - ROW.head - 1)
+        rows[:, ROW.length] = rows[:, ROW.start] + rows[:, ROW.length] - 1
+        sure, found = (scores >= np.float32(conf_threshold)) & np.isfinite(rows).all(1), []
+        for b in range(len(broken)):
+            order = _surest_first(scores, sure & (image == b))
+            kept = order[_nms(rows[order], nms_thres, max_lanes)]
+            found.append((place[kept], scores[kept]))
+    return found, broken
 
 @torch.no_grad()
 def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: logits, start and length / strips, xs / width
@@ -101,5 +105,7 @@ def select_lanes(pred:Tensor,              # (B, N, 4+P) rows of the network: lo
                 )->tuple[Tensor, Tensor]:  # (B, max_lanes) int64, kept proposals by falling score, then -1; (B, N) bool, broken rows
     "Which proposals become lanes"
     rows = pred.detach().float().cpu().numpy()          # one journey
-    keep, broken, _ = select_rows(rows, width, conf_threshold, nms_thres, max_lanes)
+    found, broken = select_rows(rows, width, conf_threshold, nms_thres, max_lanes)
+    keep = np.full((len(rows), max_lanes), -1)
+    for k, (places, _) in zip(keep, found): k[:len(places)] = places
     return torch.from_numpy(keep).to(pred.device), torch.from_numpy(broken).to(pred.device)

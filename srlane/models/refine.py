@@ -243,7 +243,6 @@ def loss(self:CascadeRefineHead,
 
 # %% ../../nbs/models/06_refine.ipynb #1dd25f87
 @patch
-@torch.no_grad()
 def get_lanes(self:CascadeRefineHead,
               output:Tensor,        # (B,N,4+P) the network's output in evaluation
               meta:list=None,       # a dict for each image: its `geometry`, or `size` (w,h) and `cut_height`; the network's where missing
@@ -255,16 +254,12 @@ def get_lanes(self:CascadeRefineHead,
     chosen = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
     chosen = {k:getattr(self, k) if v is None else v for k,v in chosen.items()}
     _check_thresholds(**chosen)
-    rows = output.float().cpu().numpy()     # one journey: 12 KB an image
-    keep, broken, scores = select_rows(rows, self.geometry.img_w, **chosen)
-    self._count_broken(int(broken.sum()))
-    image, place = (keep >= 0).nonzero()        # of the winners, each image's likeliest first
-    proposal, geometries = keep[image, place], [self._geometry_of(m) for m in (meta or [{}]*len(keep))]
-    found = decode_rows(rows[image, proposal], [geometries[i] for i in image], scores[image, proposal].tolist())
-    lanes = [[] for _ in keep]
-    for i,lane in zip(image, found):
-        if lane is not None: lanes[i].append(lane)
-    return lanes
+    rows = output.detach().float().cpu().numpy()     # one journey: 12 KB an image
+    found, broken = select_rows(rows, self.geometry.img_w, **chosen)
+    if broken.any(): self._count_broken(int(broken.sum()))
+    lanes = [decode_rows(r[keep], self._geometry_of(m), scores.tolist())
+             for r, m, (keep, scores) in zip(rows, meta or [{}]*len(rows), found)]
+    return [[lane for lane in o if lane is not None] for o in lanes]
 
 # %% ../../nbs/models/06_refine.ipynb #1e82c2af
 @patch
