@@ -342,7 +342,7 @@ def touched(before:dict, after:dict, may=())->list:
     out = [f'{"removes" if k not in after else "changes"} {k}' for k in before if after.get(k) != before[k] and k not in may]
     for k in after.keys() - before.keys():
         if k in may or any(m.startswith(k + '/') for m in may): continue
-        if not k.startswith('in/') or re.match('in/(data|tus|pred|ck)/', k) or k == 'in/~': out.append(f'makes {k[:120]}')
+        if not k.startswith('in/') or re.match('in/(data|tus|pred|ck|fmt)/', k) or k == 'in/~': out.append(f'makes {k[:120]}')
         elif k.endswith('.tmp'): out.append(f'leaves {k[:120]}')
     return out
 
@@ -891,10 +891,88 @@ def predicting(rng, case):
     named |= {os.path.basename(k) for k in case.base} | {'--', 'argument', 'COMMAND', 'SOURCE', "''", 'path', 'camera', 'no such file', str(case.folder)}
     return named, [('srlane ' + ' '.join(repr(a) if not a.isprintable() or ' ' in a or not a else a for a in argv), lambda: command(argv, 'utf-8'))]
 
+LANE_FORMATS = 'labelme cvat culane tusimple coco via curvelanes bdd100k openlane llamas lanes'.split()
+ONE_FILE = dict(cvat='a.xml', coco='a.json', via='a.json', bdd100k='a.json')
+
+def tiny_labels():
+    "The same two small images with their lanes in each format"
+    from srlane.data.formats.recognise import writer
+    from srlane.data.formats import LabelledImage, write_index
+    shutil.copy('above.jpg', 'fmt-a.jpg'); shutil.copy('above.jpg', 'fmt-b.jpg')
+    style = [dict(style='dashed', colour='white', track='3'), dict(style='solid', colour='yellow')]
+    records = [LabelledImage(f'fmt-{n}.jpg', (164, 59), [[[30 + k, 55], [50 + k, 40], [60.25, 32]], [[100, 55], [90 + k, 40], [80, 32]]], style, where=n) for k, n in enumerate('ab')]
+    for f in LANE_FORMATS:
+        place = f'fmt/{f}/{ONE_FILE.get(f, "tree")}'
+        if f == 'lanes': write_index(f'{place}/train.jsonl', records)
+        else: writer(f)(records, place)
+
+def label_mistakes(rng, text:str, name:str)->bytes:
+    "A label file with something wrong"
+    if name.endswith('.json') and rng.random() < .6:
+        try: tree = [json.loads(l) for l in text.splitlines()] if name.startswith('label_data') else json.loads(text)
+        except ValueError: tree = {}
+        tree = mutate_tree(rng, tree, ODD + [[1], [1, 2, 3], [[1, 2]], [[5, 5], [5, 5]], '1e5', 'NaN', {'x': '1', 'y': None}, [0.1, 0.9]], RAW)
+        return encode(rng, '\n'.join(json_text(o) for o in tree) if name.startswith('label_data') and isinstance(tree, list) else json_text(tree))
+    extra = ['<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>', '&x;', '<box label="car"/>', '<polyline/>', '<track id="1">', ' outside="1"', '<![CDATA[', '<?x?>', '1,2;3,4'] if name.endswith('.xml') else []
+    return encode(rng, mutate_text(rng, text, LABEL + RAW + extra))
+
+def count_lanes(found)->int: return sum(len(o.lanes) for o in found.images)
+
+def label_formats(rng, case, format=''):
+    "labels of every format, read, recognised and converted"
+    from srlane.data.formats.recognise import read_labels, reader, recognise
+    from srlane.data.formats import convert_labels
+    format = format or rng.choice(LANE_FORMATS)
+    top = f'fmt/{format}/'
+    case.fill('fmt-a.jpg', 'fmt-b.jpg')
+    for k, v in case.base.items():
+        if k.startswith(top): case.put(k, v)
+    names = sorted(k for k in case.base if k.startswith(top) and not k.endswith('.jpg'))
+    where, name = f'fmt/{format}/{ONE_FILE.get(format, "tree")}', rng.choice(names)
+    whole = reader(format)(where)
+    case.put(name, data := label_mistakes(rng, case.text(name), os.path.basename(name)))
+    def read():
+        found = reader(format)(where)
+        if any(not math.isfinite(v) for o in found.images for p in o.lanes for v in p.ravel()): raise Broken('a lane with NaN or infinite points')
+        if any(len(p) < 2 or len(p) != len(p.reshape(-1, 2)) or (p[1:, 1] > p[:-1, 1]).any() for o in found.images for p in o.lanes): raise Broken('a lane that does not go upwards')
+        if any(len(o.lanes) != len(o.attributes) for o in found.images): raise Broken('attributes of other lanes')
+        if any('\n' in d.reason or len(d.reason) > LONGEST or not d.where or not d.reason or d.count < 1 for d in found.dropped): raise Broken('something dropped without a place or a reason')
+        missing = silently(format, data, name, whole, found)
+        if missing: raise Broken(f'silent: {missing}')
+        str(found)
+    def convert(): str(convert_labels(where, f'out/new{rng.randrange(9)}', to=rng.choice(['lanes', 'lanes', 'culane', 'labelme']), split=rng.choice(['auto', 'order', 'clip', 'seed', 'source']), val=rng.choice([0, .1, .5])))
+    return [where, f'{case.folder}/in/{where}', os.path.basename(name)], [('read', read), ('recognise', lambda: recognise(where)), ('check', lambda: read_labels(where, format)), ('convert', convert)]
+
+def entries(format, data, name):
+    "How many lanes a damaged file still names, or None where that cannot be told"
+    try: text = data.decode('utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig')
+    except UnicodeDecodeError: return None
+    items = lambda v, *keys: [x for x in (v.get(k) for k in keys) if isinstance(x, list)][0] if isinstance(v, dict) and any(isinstance(v.get(k), list) for k in keys) else []
+    try:
+        if format == 'culane': return len([l for l in text.splitlines() if l.strip()]) if name.endswith('.lines.txt') else None
+        if format == 'cvat': return len(re.findall(r'<polyline\b', text)) if not re.search(r'<!--|CDATA', text) else None
+        if format in ('tusimple', 'lanes'): return sum(len(items(json.loads(l), 'lanes')) for l in text.splitlines() if l.strip())
+        d = json.loads(text)
+        if format == 'via': return sum(len(r if isinstance(r, (list, dict)) else []) for r in (v.get('regions') for v in d.values() if isinstance(v, dict)))
+        if format == 'bdd100k': return sum(len(items(f, 'labels')) for f in (d if isinstance(d, list) else []))/2
+        return len(items(d, dict(labelme='shapes', coco='annotations', curvelanes='Lines', openlane='lane_lines', llamas='lanes')[format]))
+    except (ValueError, AttributeError, RecursionError): return None
+
+def silently(format, data, name, whole, found)->str:
+    "What is missing although nothing was said of it, '' where nothing is"
+    if found.dropped: return ''
+    each = 1 if format in ONE_FILE or format in ('tusimple', 'lanes') else 2           # files with lanes of their own
+    if format == 'culane' and not name.endswith('.lines.txt'): return ''
+    n = entries(format, data, name)
+    if n is None: return f'{name} cannot be read'
+    kept = count_lanes(found) - (2 if each == 2 else 0)
+    return f'{n:g} lanes are named, {kept} were read' if kept < n else ''
+
 # name → inputs in the whole form, in the short one (the first of them), how they are made
 GROUPS = dict(config_py=(3000, 300, config_py), config_yaml=(2500, 70, config_yaml), overrides=(2500, 70, overrides), culane_text=(2100, 90, culane_text), culane_pred=(2200, 330, culane_pred), tusimple_label=(1400, 80, tusimple_label),
               tusimple_pred=(2000, 380, tusimple_pred), lists=(1500, 60, lists), images=(700, 40, images), checkpoints=(600, 30, checkpoints), commands=(1500, 50, commands),
-              pictures=(600, 25, pictures), videos=(400, 15, videos), exported=(700, 40, exported), predicting=(700, 25, predicting))
+              label_formats=(1000, 60, label_formats), pictures=(600, 25, pictures), videos=(400, 15, videos), exported=(700, 40, exported), predicting=(700, 25, predicting))
+for _f in LANE_FORMATS: GROUPS[f'format_{_f}'] = 1000, 0, lambda rng, case, f=_f: label_formats(rng, case, f)
 
 # --- Faults of all kinds, to see that they are noticed
 
@@ -1209,7 +1287,7 @@ def valid_files(folder:Path)->dict: # relative path → bytes
             shutil.copy(next(Path('data').rglob('*.jpg')), 'above.jpg')
             entries = [json.loads(l) for l in Path('tus/test_label.json').read_text().splitlines()]
             Path('tus_pred.json').write_text(''.join(json.dumps(dict(raw_file=e['raw_file'], lanes=e['lanes'], run_time=10)) + '\n' for e in entries))
-            tiny_exports(), tiny_videos()
+            tiny_exports(), tiny_videos(), tiny_labels()
             os._exit(0)
         except BaseException: traceback.print_exc(); sys.stderr.flush(); os._exit(1)
     folder.mkdir()
@@ -1217,7 +1295,7 @@ def valid_files(folder:Path)->dict: # relative path → bytes
     p.start(); p.join()
     if p.exitcode: raise RuntimeError(f'the valid files could not be made:\n{(folder/"made.txt").read_text()}')
     files = {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob('*')) if f.is_file()}
-    return {k: v for k, v in files.items() if k.split('/')[0] in ('data', 'tus', 'pred', 'ck', 'tus_pred.json', 'above.jpg', 'film', 'ex')}
+    return {k: v for k, v in files.items() if k.split('/')[0] in ('data', 'tus', 'pred', 'ck', 'tus_pred.json', 'above.jpg', 'film', 'ex', 'fmt', 'fmt-a.jpg', 'fmt-b.jpg')}
 
 def show(findings:list):
     "Findings, those of one cause together"

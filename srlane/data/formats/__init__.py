@@ -13,7 +13,8 @@ _names = dict(
     folders='match_images', vertices='at_rows dense', labelme='read_labelme write_labelme', cvat='read_cvat write_cvat',
     culane='read_culane_tree write_culane_tree', tusimple='read_tusimple write_tusimple', coco='read_coco write_coco',
     via='read_via write_via', curvelanes='read_curvelanes write_curvelanes', bdd100k='read_bdd100k write_bdd100k',
-    openlane='read_openlane write_openlane', llamas='read_llamas write_llamas', recognise='FORMATS read_labels')
+    openlane='read_openlane write_openlane', llamas='read_llamas write_llamas', recognise='FORMATS assert_format read_labels',
+    convert='Conversion assign_splits convert_labels')
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = list(_module_of)
 

@@ -37,7 +37,7 @@ def read_curvelanes(path,      # a .lines.json, or a folder with some
                 lanes.append((_line(line), {}, at))
             names = [find_image(stem + end, file, images) for end in ('.jpg', '.png', '.jpeg')]
             found.add(next(filter(os.path.isfile, names), names[0]), None, lanes, file, split=_split_of(os.path.relpath(file, path)))
-        except ValueError as e: found.drop(at, str(e).removeprefix(f'{file}: '), what='image')
+        except ValueError as e: found.failed(file, e, at)
     return found.done('CurveLanes')
 
 # %% ../../../nbs/data/formats/10_curvelanes.ipynb #a03fa293

@@ -81,7 +81,7 @@ def read_index(path,         # of an index, .jsonl
         if not line.strip(): continue
         where = f'{path}:{n}'
         try: _of_line(parse_json(line, where), found, where)
-        except DataError as e: found.drop(where, str(e).removeprefix(f'{where}: '), what='image')
+        except DataError as e: found.failed(where, e)
         bad = next((d for d in found.dropped if d.what == 'image'), None)
         if strict and bad: raise DataError(f'{bad.where}: {bad.reason}')
     for o in found.images: o.split = split

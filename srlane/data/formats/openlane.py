@@ -54,7 +54,7 @@ def read_openlane(path,        # a JSON file, or a folder with some
             split = next((s for part in segment.split('/') for s, words in _splits.items() if part in words), '')
             above = [str(p) for p in list(Path(os.path.abspath(file)).parents)[:5]]
             found.add(find_image(name, file, [*images, *above, *(f'{p}/images' for p in above)]), None, lanes, file, segment, split)
-        except ValueError as e: found.drop(at, str(e).removeprefix(f'{file}: '), what='image')
+        except ValueError as e: found.failed(file, e, at)
     return found.done('OpenLane')
 
 # %% ../../../nbs/data/formats/12_openlane.ipynb #c221c5ae

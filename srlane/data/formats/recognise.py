@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['FORMATS', 'assert_format', 'reader', 'writer', 'recognise', 'read_labels']
 
-# %% ../../../nbs/data/formats/14_recognise.ipynb #de67b560
-import os, re
+# %% ../../../nbs/data/formats/14_recognise.ipynb #f1735f49
+import inspect, os, re
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from ...basics import did_you_mean, user_path
 from ..files import DataError, exists
-from .folders import label_files
+from .folders import label_files, match_images
 from .index import label_text, parse_json, read_index, read_json, read_label, write_index
 from .record import Labels
 
@@ -29,12 +29,14 @@ def _folder_index(path, **_):
 
 # name → what people call it, its module, what follows the name of its reader and writer
 FORMATS = dict(lanes=('an index, as srlane trains from', None), labelme=('labelme', 'labelme'), cvat=('CVAT 1.1', 'cvat'),
-               culane=('CULane', 'culane', '_tree'), tusimple=('TuSimple', 'tusimple'), coco=('COCO keypoints', 'coco'), via=('VIA', 'via'),
-               curvelanes=('CurveLanes', 'curvelanes'), bdd100k=('BDD100K', 'bdd100k'), openlane=('OpenLane', 'openlane'), llamas=('LLAMAS', 'llamas'))
+               culane=('CULane', 'culane', '_tree'), tusimple=('TuSimple', 'tusimple'), coco=('COCO keypoints', 'coco'),
+               via=('VIA', 'via'), curvelanes=('CurveLanes', 'curvelanes'), bdd100k=('BDD100K', 'bdd100k'),
+               openlane=('OpenLane', 'openlane'), llamas=('LLAMAS', 'llamas'))
 
 def assert_format(format:str):
     "An error for a format that is not known"
-    if format not in FORMATS: raise DataError(f'format {format!r} is not known{did_you_mean(format, FORMATS)}; there are {", ".join(FORMATS)}')
+    if format in FORMATS: return
+    raise DataError(f'format {format!r} is not known{did_you_mean(format, FORMATS)}; there are {", ".join(FORMATS)}')
 
 def _function(format, does):
     assert_format(format)
@@ -115,11 +117,9 @@ def read_labels(path,            # a file or folder of labels
                 **options,       # of the format's reader: `images`, `curbs`, `identity` …
                )->Labels:        # `images, dropped = read_labels(…)`
     "Labels of any format"
-    from srlane.data.formats.folders import match_images
-    import inspect
     read = reader(format or recognise(path))
     takes = inspect.signature(read).parameters
-    unknown = [k for k in options if k not in takes and format != 'lanes' and read is not _folder_index]
+    unknown = [k for k in options if k not in takes and read is not _folder_index]
     if unknown: raise DataError(f'{unknown[0]}: the reader of this format has no such option; it has {", ".join([*takes][1:])}')
     found = read(path, **options)
     if check: match_images(found).done('labels with images')

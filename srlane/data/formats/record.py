@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LabelledImage', 'Dropped', 'Labels', 'dropped_table', 'lane_points', 'upward', 'attributes_of', 'synthetic_labels']
 
-# %% ../../../nbs/data/formats/00_record.ipynb #f3b28110
-import math, os
+# %% ../../../nbs/data/formats/00_record.ipynb #3b5cadac
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,10 @@ class Labels:
     def __init__(self, path): self.path, self.images, self.dropped = str(path), [], []
     def __iter__(self): return iter((self.images, self.dropped))
     def drop(self, where, reason, count=1, what='lane'): self.dropped.append(Dropped(str(where), one_line(reason, 300), count, what))
+    def failed(self, file, error, at=''):
+        "An image is left out because of an error, which may begin with its own place in the file"
+        m = re.fullmatch(re.escape(str(file)) + r'(:\d+|#[^:]*)?: (.*)', str(error), re.S)
+        self.drop(f'{file}{m[1] or ""}' if m else at or file, m[2] if m else error, what='image')
     def __str__(self):
         lanes = sum(len(o.lanes) for o in self.images)
         return '\n'.join([f'{len(self.images):,} images with {lanes:,} lanes', *dropped_table(self.dropped)])
