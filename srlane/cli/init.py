@@ -6,34 +6,10 @@
 __all__ = []
 
 # %% ../../nbs/cli/09_init.ipynb #211a1df1
-import os, random
+import os, shutil
 from collections import Counter
 from pathlib import Path
-from .parser import command, loading, path_name
-
-# %% ../../nbs/cli/09_init.ipynb #35e6884d
-def split_records(records, # of `LabelledImage`
-                  share=.15, # of the images, for validation
-                  seed=0,
-                 )->tuple:  # dict of split → records; in words
-    "Splits for images that have none"
-    groups = {}
-    for o in sorted(records, key=lambda o: o.image): groups.setdefault(o.clip or os.path.dirname(o.image), []).append(o)
-    wanted, val = max(1, round(share*len(records))), []
-    if len(groups) >= 5:
-        names = sorted(groups)
-        random.Random(seed).shuffle(names)
-        chosen = []
-        while len(val) < wanted and len(chosen) < len(names) - 1:
-            chosen.append(names[len(chosen)])
-            val += groups[chosen[-1]]
-        words = f'{len(chosen)} of {len(groups)} clips for validation, chosen with seed {seed}'
-    else:
-        for part in groups.values(): val += part[len(part) - round(share*len(part)):] if len(part) > 1 else []
-        val = val or [o for part in groups.values() for o in part][-1:]
-        words = f'the last {share:.0%} of each folder or clip for validation'
-    ours = {id(o) for o in val}
-    return dict(train=[o for o in records if id(o) not in ours], val=val), words
+from .parser import command, loading, path_name, whole_number
 
 # %% ../../nbs/cli/09_init.ipynb #42ff90df
 def _tops(records): return [min(p[:,1].min() for p in o.lanes) for o in records if o.lanes]    # of images with lanes, pixels
@@ -158,24 +134,19 @@ def proposal_text(proposal, # as from `propose`
     return '\n'.join([f'# Made by `srlane init {source}`: every choice is a proposal. Train with: srlane train FILE\n', *parts])
 
 # %% ../../nbs/cli/09_init.ipynb #783805d7
-def _splits_of(records, seed):
-    "The splits that a source has, completed; in words"
-    given = {k: [o for o in records if o.split == k] for k in ('train', 'val', 'test')}
-    if given['train'] and given['val']:
-        return {**given, 'train': [o for o in records if o.split in ('', 'train')]}, 'splits as the source has them'
-    rest = [o for o in records if o.split != 'test'] if given['train'] else records
-    if len(rest) < 2: raise ValueError(f'{len(rest)} labelled image: at least two are needed, one to train on and one to validate')
-    splits, words = split_records(rest, seed=seed)
-    return dict(splits, test=given['test'] if given['train'] else []), words
+def _of_split(records): return {k: [o for o in records if o.split == k] for k in ('train', 'val', 'test')}
 
-def _write_tree(splits, root):
-    "An index of each split; images are named relative to it"
-    from dataclasses import replace
-    from srlane.data.formats.folders import new_folder
-    from srlane.data.formats.index import write_index
-    with new_folder(root) as part:
-        for k, records in splits.items():
-            if records: write_index(part/f'{k}.jsonl', [replace(o, image=os.path.relpath(o.image, root)) for o in records])
+def _tree(source, kind, root, ready, seed):
+    "The splits of a source, and what is to be said of them; an index is made unless it is one"
+    from srlane.data.formats import FORMATS, convert_labels, read_labels
+    if ready:
+        found = read_labels(source, kind)
+        return _of_split(found.images), f'{source}: {FORMATS[kind][0]}\n{found}'
+    done = convert_labels(source, root, format=kind, val=.15, seed=seed)
+    splits = _of_split(done.images)
+    if splits['train'] and splits['val']: return splits, f'{done}'
+    shutil.rmtree(root)                                   # it was made just now
+    raise ValueError(f'{source}: {len(done.images)} labelled image: at least two are needed, one to train on and one to validate')
 
 # %% ../../nbs/cli/09_init.ipynb #9130ec93
 def _init_options(p):
@@ -184,7 +155,7 @@ def _init_options(p):
     p.add_argument('--index', type=path_name, metavar='FOLDER', help='a new folder for the index (default: NAME-lanes beside the images)')
     p.add_argument('--base', metavar='PRESET', help='the preset to begin with (default: small where its weights are installed, else demo)')
     p.add_argument('--format', default='', metavar='NAME', help='of the labels (default: by looking)')
-    p.add_argument('--seed', type=int, default=0, metavar='N', help='of the choice of clips for validation')
+    p.add_argument('--seed', type=whole_number(0, 2**32 - 1), default=0, metavar='N', help='of the choice of clips for validation')
 
 def _free():
     "Bytes for a run: of the GPU where there is one"
@@ -217,14 +188,10 @@ def _init(args):
     source, kind, root, out, ready = _plan(args)
     with loading():
         from srlane.basics import core_count, write_whole
-        from srlane.data.formats.recognise import FORMATS, read_labels
-    found = read_labels(source, kind)
-    splits, words = _splits_of(found.images, args.seed)
+        import srlane.data.formats.convert
+    splits, words = _tree(source, kind, root, ready, args.seed)
+    print(words)
     proposal = propose(splits, root, args.base, _free(), core_count())
-    print(f'{source}: {FORMATS[kind][0]}\n{found}\n{words}')
-    if not ready:
-        _write_tree(splits, root)
-        print(f'index: {root}')
     write_whole(out, proposal_text(proposal, args.folder))
     for why, settings in proposal[2:]:
         if settings: print(f'  {", ".join(f"{k}={v}" for k, v in settings.items())}: {why}')
