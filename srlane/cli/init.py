@@ -39,8 +39,9 @@ def pick_base(base=None)->tuple: # name of a preset; weights to start from, or N
     "The preset to begin with"
     from srlane.weights import packaged_weights
     there = packaged_weights()
-    base = base or ('small' if 'small' in there else 'demo')
+    given, base = base, base or ('small' if 'small' in there else 'demo')
     if base in there: return base, base, 'a small network for any machine, and its weights, which come with the package'
+    if given: return base, None, 'as --base asks; no weights for it come with the package'
     return base, None, 'a network that learns in minutes on a CPU; no weights for it come with the package, so it learns from nothing'
 
 def image_rows(crop_w, crop_h, width=320)->tuple: # height of the network's image, rows
