@@ -17,7 +17,7 @@ from . import __version__
 from .basics import progress
 from .config import check_values, experiment, options_given
 from .data.evaluation import Evaluation
-from .data.loader import build_dataloader
+from .data.loader import build_dataloader, settle_max_lanes
 from .look.predictions import draw_predictions
 from .metrics import Score
 from .training.callbacks import (
@@ -41,9 +41,9 @@ class Runner(Engine):
                  fabric=None,  # a launched Fabric, as `launch` gives it; made here where None
                 ):
         check_values(cfg)
-        self.val_loader = self.test_loader = self.split = None      # split: the one that was validated last
-        self.scheduled_validation, self.show_progress, self.memory_checked = False, True, None
-        self.first_step = self.epoch_steps = 0              # step at which the session began; steps of an epoch
+        cfg, counted = settle_max_lanes(cfg)
+        self.val_loader = self.test_loader = self.split = self.memory_checked = None      # split: the one that was validated last
+        self.scheduled_validation, self.show_progress, self.first_step, self.epoch_steps = False, True, 0, 0   # steps: first, of an epoch
         seed_everything(cfg.seed)
         self.resumed_from, checkpoint, notes = find_state(cfg)
         self.recorder = rec = build_recorder(cfg, fabric and fabric.global_rank, loggers)
@@ -53,7 +53,7 @@ class Runner(Engine):
             rec.share(self.fabric)
             same_everywhere(self.resumed_from, self.fabric)
             if given := options_given(cfg): self.log(f'options of this run: {" ".join(given)}')      # no file keeps them
-            for note in notes: self.log(note)
+            for note in counted + notes: self.log(note)
             self.callbacks = [*own_callbacks(cfg), *callbacks, CheckpointCallback(cfg.save_interval, cfg.keep_interval)]
             if checkpoint is not None: self.resume(checkpoint)
 

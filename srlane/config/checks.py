@@ -6,7 +6,7 @@
 __all__ = ['select', 'check_values']
 
 # %% ../../nbs/config/06_checks.ipynb #0beca06a
-import math, pkgutil
+import math, pkgutil, re
 from omegaconf import OmegaConf
 from .expressions import ConfigError
 from .merge import call_omegaconf
@@ -32,6 +32,33 @@ def _image_misfits(c):
     if c['img_w']*h > 2**24: yield 'img_w', f"with img_h={h} that is more than {2**24:,} pixels: give {2**24//h} or less"
     if _count(parts := c['accumulate']) and parts > batch:
         yield 'accumulate', f"a batch of {batch} cannot be cut into so many parts: give 1 to {batch}"
+
+# %% ../../nbs/config/06_checks.ipynb #c374acbb
+def _size_misfits(c):
+    "Tables of sizes that cannot be used"
+    first, form = f"{c['ori_img_w']}x{c['ori_img_h']}", re.compile('[1-9][0-9]{0,4}x[1-9][0-9]{0,4}')
+    for key, what in (('cut_heights', 'rows cropped'), ('horizons', "the horizon's row")):
+        for size, v in c[key].items():
+            if not form.fullmatch(str(size)): yield key, f'{size!r} is not a size: write {{{first}: …}}, as width x height in pixels'
+            elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v < int(size.split('x')[1]):
+                yield key, f"{size}: {v!r}: give {what}, from 0 to {int(size.split('x')[1]) - 1}"
+            elif key == 'cut_heights' and v != int(v): yield key, f'{size}: {v}: give a whole number of rows, such as {round(v)}'
+    if both := [*set(c['cut_heights']) & set(c['horizons'])]: yield 'horizons', f'{both[0]} stands in cut_heights too: leave it out of one'
+    if c['horizons'] and first not in c['horizons']:
+        yield 'horizons', f"give the horizon of the first size too, which the others are brought to: horizons.{first}=…"
+    if c['cut_heights'].get(first, c['cut_height']) != c['cut_height']:
+        yield 'cut_heights', f"{first} is the first size, whose crop is cut_height={c['cut_height']}"
+
+def _metric_misfits(c):
+    "Settings that only the dataset `Lanes` has"
+    kinds, canvas = {c['dataset'][s]['type'] for s in ('train', 'val', 'test')}, c['eval_canvas']
+    if c['max_lanes'] == 'auto' and c['dataset']['train']['type'] != 'Lanes':
+        yield 'max_lanes', f"only the dataset Lanes counts its lanes: give a number, such as 4"
+    for k in ('eval_canvas', 'eval_lane_width'):
+        if c[k] and 'Lanes' not in kinds: yield k, 'only the dataset Lanes has it, as others have official programs: leave it out'
+    if canvas and (len(canvas) != 2 or not all(16 <= v <= 30000 for v in canvas)):
+        yield 'eval_canvas', 'give [width, height] in pixels, from 16 to 30000'
+    if c['eval_lane_width'] == 1: yield 'eval_lane_width', 'give 2 or more pixels, or 0 for 30 at a width of 1640'
 
 # %% ../../nbs/config/06_checks.ipynb #fb6e61ec
 def _level_strides(dilations, # stage 2, 3 and 4 of the backbone: its stride replaced by dilation
@@ -79,6 +106,8 @@ def _type_misfits(c):
     if parts != 'auto' and not _count(parts): yield 'accumulate', 'give a number of parts from 1 to batch_size, or auto'
     if parts == 'auto' and c['sync_bn']:       # which waits for the other devices in the middle of a step
         yield 'accumulate', 'a device that runs out of memory would leave the others waiting in sync_bn: give a number, or sync_bn=false'
+    for k, v in (('max_lanes', c['max_lanes']), ('test_parameters.nms_topk', c['test_parameters']['nms_topk'])):
+        if v != 'auto' and not _count(v): yield k, 'give a whole number from 1 on'
     if not isinstance(c['backbone']['pretrained'], (bool, str)): yield 'backbone.pretrained', 'give true (download), false, or a file'
     if not isinstance(c['prepared'], (bool, str, type(None))): yield 'prepared', 'give a folder, true (beside the data), or false for none'
     if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 <= lr <= 1e6:
@@ -87,7 +116,7 @@ def _type_misfits(c):
 def _misfits(c # tree of `Config`, resolved: dicts and lists
             ):  # (key, what is wrong and what to give) pairs
     "What does not fit together in a configuration whose values are all within their bounds"
-    for check in (_image_misfits, _backbone_misfits, _head_misfits, _type_misfits): yield from check(c)
+    for check in (_image_misfits, _size_misfits, _metric_misfits, _backbone_misfits, _head_misfits, _type_misfits): yield from check(c)
 
 # %% ../../nbs/config/06_checks.ipynb #b448bf0f
 _augmentation = 'srlane.data.transforms:build_augmentation'

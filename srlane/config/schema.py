@@ -16,9 +16,10 @@ from ..basics import did_you_mean
 def number(default,  # value where none is given; `MISSING`: one must be given
            least,    # smallest value that makes sense
            greatest, # largest
+           *words,   # that may stand in its place, such as auto
           ):         # a field of a dataclass
     "A setting that is a number"
-    return field(default=default, metadata=dict(least=least, greatest=greatest))
+    return field(default=default, metadata=dict(least=least, greatest=greatest, **({'words': words} if words else {})))
 
 def numbers(default:list, # where none are given
             least,        # smallest value of each that makes sense
@@ -61,8 +62,9 @@ def bounds_problem(value,    # of one setting
         return '' if value in choices else f"give one of {', '.join(choices)}{did_you_mean(value, choices)}"
     if isinstance(value, list): return _list_problem(value, meta)
     if 'least' not in meta: return ''
-    low, high = meta['least'], meta['greatest']
-    want = f'give a number from {_say(low)} to {_say(high)}'
+    low, high, words = meta['least'], meta['greatest'], meta.get('words', ())
+    want = ', or '.join([f'give a number from {_say(low)} to {_say(high)}', *words])
+    if isinstance(value, str) and value in words: return ''
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value: return want
     return '' if low <= value <= high else f'{want}; the nearest is {_say(low if value < low else high)}'
 
@@ -79,9 +81,9 @@ def _list_problem(values, meta):
 @dataclass
 class SplitConfig:
     "One split of a dataset"
-    type:str = one_of(MISSING, 'CULane', 'TuSimple')
-    data_root:str = path('${data_root}') # folder of the official download
-    split:str = MISSING                  # train, val, test (TuSimple also trainval)
+    type:str = one_of(MISSING, 'CULane', 'TuSimple', 'Lanes')
+    data_root:str = path('${data_root}') # folder of the official download; for Lanes of train.jsonl, val.jsonl …
+    split:str = MISSING                  # train, val, test (TuSimple also trainval; Lanes any NAME.jsonl)
 
 @dataclass
 class DatasetConfig:
@@ -134,7 +136,7 @@ class TestConfig:
     "From raw predictions to lanes"
     conf_threshold:float = number(0.4, 0, 1)    # least probability of a lane
     nms_thres:float = number(50., 0, 8192)      # mean distance in pixels below which two lanes are one
-    nms_topk:int = number('${max_lanes}', 1, 10**6)  # only for published files; the limit is `max_lanes`
+    nms_topk:Any = number('${max_lanes}', 1, 10**6, 'auto')  # only for published files; the limit is `max_lanes`
 
 # %% ../../nbs/config/02_schema.ipynb #51cbe9f2
 @dataclass
@@ -184,13 +186,17 @@ class ImageSettings:
     img_h:int = number(MISSING, 32, 8192)
     cut_height:int = number(MISSING, 0, 65535)  # rows cropped from the original's top
     num_points:int = number(MISSING, 3, 8192)   # rows at which lanes are sampled
-    max_lanes:int = number(MISSING, 1, 100)     # lanes an image, at most
+    max_lanes:Any = number(MISSING, 1, 100, 'auto')  # lanes an image, at most; auto (Lanes): as many as training labels have
+    cut_heights:Dict[str, Any] = field(default_factory=dict)  # {1280x720: 200}: rows cropped from the top of images of other sizes
+    horizons:Dict[str, Any] = field(default_factory=dict)  # {1640x590: 250, 1280x720: 300}: the horizon's rows, for the same crop around it
 
 @dataclass
 class DataSettings:
     data_root:str = path(MISSING)
     dataset:DatasetConfig = field(default_factory=DatasetConfig)
     augment:List[Any] = field(default_factory=list)  # of {name, p, parameters}, in order
+    eval_canvas:List[int] = field(default_factory=list)  # [w, h] onto which lanes are scaled for the metric of Lanes; []: each image's own
+    eval_lane_width:int = number(0, 0, 1000)    # pixels at which they are drawn; 0: 30 where it is 1640 wide, and in proportion
     skip_bad:bool = False                       # leave out (and count) images and labels that cannot be read
     frame_filter:float = number(0., 0, 255)     # skip training frames that differ less than this from the one before, in grey levels
     decode_reduced:bool = False                 # decode JPEGs at 1/2, 1/4 or 1/8 where the network's image is that much smaller

@@ -14,8 +14,8 @@ _names = dict(
     transforms='Affine AddToHueAndSaturation Augmentation ChannelShuffle CoarseDropout HorizontalFlip JpegCompression MedianBlur '
                'MotionBlur MultiplyAndAddToBrightness OneOf RandomCrop Sometimes build_augmentation',
     prepared='DamagedError PreparedFrames open_prepared',
-    datasets='CULane LaneDataset TuSimple', loader='EpochSampler build_dataloader build_dataset collate lane_loader',
-    evaluation='by_index evaluate rounded_lanes write_predictions', findings='DataCheck', check_split='open_split',
+    datasets='CULane LaneDataset TuSimple', lanes='Lanes', loader='EpochSampler build_dataloader build_dataset collate lane_loader',
+    evaluation='by_index evaluate evaluate_files rounded_lanes write_predictions', findings='DataCheck', check_split='open_split',
     check='check_dataset check_datasets')
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = list(_module_of)

@@ -8,6 +8,7 @@ __all__ = ['check_datasets', 'check_dataset']
 # %% ../../nbs/data/16_check.ipynb #a4cf2f9a
 import hashlib, os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 import numpy as np
 from ..basics import user_path
@@ -16,6 +17,7 @@ from .culane import inspect_list
 from .datasets import CULane
 from .files import denied
 from .findings import DataCheck, Example, Finding, SplitCheck
+from .lanes import IndexLabel, settle_max_lanes
 from ..lane import build_geometry
 
 # %% ../../nbs/data/16_check.ipynb #2c01eac7
@@ -49,6 +51,10 @@ def _near_pictures(a:SplitCheck, b:SplitCheck, limit:float=2. # grey levels, roo
     return pairs
 
 # %% ../../nbs/data/16_check.ipynb #3e739a18
+def _clip(entry):
+    "The clip that an image is a frame of, where its label says so"
+    return entry.label.record.clip if isinstance(entry.label, IndexLabel) else ''
+
 def compare_splits(splits)->list: # of `Finding`
     "What splits have in common"
     out = []
@@ -64,6 +70,10 @@ def compare_splits(splits)->list: # of `Finding`
             pairs = [(e, o) for e, o in _same_pictures(a, b) if e.name not in where]
             add('same picture trained on' if trained else 'val in test', both, same(pairs))
             if not trained: continue
+            clips = {c: e for e in a.entries if (c := _clip(e))}
+            shown = {c: e for e in b.entries if (c := _clip(e)) in clips}
+            says = '{} is of the clip {}, as {} is'
+            add('same clip trained on', both, [Example(e.where, says.format(e.name, c, clips[c].name), 0., e) for c, e in shown.items()])
             known = {e.name for e, _ in pairs} | set(where)
             near = [(e, o, d) for e, o, d in _near_pictures(a, b) if e.name not in known]
             says = '{} differs from {} by {:.1f} grey levels'
@@ -121,10 +131,11 @@ def check_dataset(cfg, # configuration
                   progress:bool=True, # show a bar
                  )->DataCheck:
     "Look at all the data that a configuration uses"
-    geometry, opened, closed = build_geometry(cfg), {}, []
+    geometry, opened, closed, max_lanes = build_geometry(cfg), {}, [], 100
+    with suppress(ValueError, OSError): max_lanes = settle_max_lanes(cfg)[0].max_lanes     # otherwise the split's own error says why
     for name in ('train', 'val', 'test'):
         c = cfg.dataset[name]
-        try: opened[name] = open_split(c.type, c.data_root, c.split, geometry, cfg.max_lanes)
+        try: opened[name] = open_split(c.type, c.data_root, c.split, geometry, max_lanes)
         except (ValueError, OSError) as e:
             root = user_path(c.data_root)
             why = denied(root) or denied(root/'list')            # without permission it only seems not to be there

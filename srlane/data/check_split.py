@@ -18,15 +18,25 @@ from .culane import CULANE_LISTS, inspect_culane, inspect_list
 from .datasets import CULane, LaneDataset, TuSimple
 from .files import DataError, Entry, denied
 from .findings import KINDS, Example, SplitCheck
+from .lanes import IndexLabel, Lanes, inspect_index
 from .tusimple import inspect_tusimple
 
 # %% ../../nbs/data/15_check_split.ipynb #3c9c9be1
 def read_label(entry:Entry)->tuple: # lanes, (n, 2) pixels each; where each one stands; list of (kind, words, where)
     "The lanes of an image as written"
-    return (inspect_culane if isinstance(entry.label, str) else inspect_tusimple)(entry.label, entry.where)
+    inspect = inspect_culane if isinstance(entry.label, str) else inspect_index if isinstance(entry.label, IndexLabel) else inspect_tusimple
+    return inspect(entry.label, entry.where)
 
 # %% ../../nbs/data/15_check_split.ipynb #a0c1e051
-_unread = 'label missing', 'label unreadable', 'label malformed', 'byte-order mark', 'permission denied'
+_unread = 'label missing', 'label unreadable', 'label malformed', 'byte-order mark', 'permission denied', 'label size'
+
+def _said_size(entry): return entry.label.record.size if isinstance(entry.label, IndexLabel) else None    # that its label is for
+
+def _size_differs(entry, size):
+    "Whether a label is for an image of another size: list of (kind, words, where)"
+    said = _said_size(entry)
+    differs = said and size and said != tuple(size)
+    return [('label size', '{}×{}, but the image has {}×{}'.format(*said, *size), entry.where)] if differs else []
 
 class _Checked(NamedTuple):
     "What was found at one image"
@@ -45,10 +55,12 @@ def _check_entry(entry:Entry,
     found = [(photo.problem[0], Example(entry.where, photo.problem[1], 0., entry))] if photo.problem else []
     found += [(kind, Example(entry.image, says, 0., entry)) for kind, says in photo.odd]
     lanes, wheres, odd = read_label(entry)
+    odd = odd + _size_differs(entry, photo.size)
     found += [(kind, Example(where, says, 0., entry)) for kind, says, where in odd]
     if any(kind in _unread for kind, *_ in odd): return _Checked(photo, None, 0, found)
     least = 3 if culane and label_points([[0, 0], [9, 9]]) is None else 2
-    own, learnable = check_lanes(lanes, geometry.with_size(*photo.size) if photo.size else geometry, max_lanes, least)
+    size = photo.size or _said_size(entry)
+    own, learnable = check_lanes(lanes, geometry.with_size(*size) if size else geometry, max_lanes, least)
     for kind, says, amount, k in own:
         where = wheres[k] if k is not None else entry.label if culane else entry.where
         found.append((kind, Example(where, says, amount, entry, k)))
@@ -74,15 +86,17 @@ def _tusimple_entries(self):
         except ValueError as err: self.odd = [*self.odd, ('leads out of data_root', Example(e.where, str(err)))]
         else: yield e
 
-def open_split(kind:str,   # CULane or TuSimple
+_kinds = dict(CULane=(CULane, _culane_entries), TuSimple=(TuSimple, _tusimple_entries), Lanes=(Lanes, Lanes.entries))
+
+def open_split(kind:str,   # CULane, TuSimple or Lanes
                root,       # folder of the download
                split:str,  # train, val, test, …
                geometry:ImageGeometry=ImageGeometry(), # sizes of the configuration
                max_lanes:int=4,
               )->LaneDataset:
     "A split with all that it lists, readable or not"
-    cls, entries = dict(CULane=(CULane, _culane_entries), TuSimple=(TuSimple, _tusimple_entries)).get(kind, (None, None))
-    if cls is None: raise DataError(f"dataset type {kind!r} is unknown; there are CULane, TuSimple")
+    cls, entries = _kinds.get(kind, (None, None))
+    if cls is None: raise DataError(f"dataset type {kind!r} is unknown; there are {', '.join(_kinds)}")
     accept_all = dict(entries=entries, check=lambda self, entries: entries, report=lambda self: None, odd=[], flags={})
     return type(kind, (cls,), accept_all)(user_path(root), split, geometry, max_lanes=max_lanes)
 
@@ -92,6 +106,16 @@ def _flags_differ(flags, # of 0 and 1, from the list
                  )->bool:
     "Whether a list and a label speak of different numbers of lanes; there is no flag for a fifth one"
     return bool(flags) and sum(flags) != min(lanes, len(flags))
+
+def _size_found(dataset, size, share):
+    "(kind, words) where a size is worth a word: any but the expected one; where sizes are mixed, one whose crop has another shape"
+    g = dataset.geometry
+    if size == g.ori_size: return
+    if not isinstance(dataset, Lanes): return 'image size', f'{size[0]}×{size[1]} instead of {g.ori_img_w}×{g.ori_img_h}, as {share} images'
+    (l, t, r, b), (x, y, u, v) = g.with_size(*size).crop, g.crop
+    wider = (u - x)/(v - y)*(b - t)/(r - l)
+    says = f'of {size[0]}×{size[1]} the crop is {r - l}×{b - t}: things look {wider:.2f} times as wide, as in {share} images'
+    if not .8 < wider < 1.25: return 'stretched', says
 
 def _of_entries(entries, found):
     "Names and labels that two lines share; images that lie elsewhere; folders that cannot be listed"
@@ -135,10 +159,9 @@ def check_split(dataset:LaneDataset,
         if o.lanes is not None and _flags_differ(f := flags.get(e.where, ()), o.lanes):
             says = f'flags {" ".join(map(str, f))}, {e.label} has {o.lanes} lane{"s"*(o.lanes != 1)}'
             add('flags disagree', Example(e.where, says, abs(sum(f) - o.lanes), e))
-        if (size := o.photo.size) and size != g.ori_size:
+        if (size := o.photo.size) and (odd := _size_found(dataset, size, f'{sizes[size]:,} of {len(entries):,}')):
             shown[size] += 1                                            # the first of each size before the second of any
-            says = f'{size[0]}×{size[1]} instead of {g.ori_img_w}×{g.ori_img_h}, as {sizes[size]:,} of {len(entries):,} images'
-            add('image size', Example(e.image, says, 1/shown[size], e))
+            add(odd[0], Example(e.image, odd[1], 1/shown[size], e))
     for kind, example in _of_entries(entries, found): add(kind, example)
     whole = [o for o in done if not o.photo.problem and o.lanes is not None]
     lanes, train = sum(o.lanes for o in whole), 'train' in (name, dataset.split, dataset.split[:5])

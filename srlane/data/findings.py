@@ -34,6 +34,7 @@ _errors = {
     'label malformed': 'not the numbers that a label is made of: mend the line, or leave the image out with skip_bad=true',
     'cannot be used': 'training refuses it: mend it, or leave the image out with skip_bad=true',
     'label shared': 'images that differ in their extension alone have one label and one prediction file: rename one of them',
+    'label size': 'its label is for an image of another size, so lanes lie beside the markings: put the image back that was labelled',
     'normalised': 'labels are in pixels: multiply x by the width of the image and y by its height',
     'absurd number': 'a coordinate far away from any image: mend the line',
     'swings out': 'two points of almost the same y fling the curve out of all bounds, so no target can be made: remove one of them',
@@ -56,6 +57,8 @@ _warnings = {
     'blank line': 'the official metric counts it as a lane that nothing finds: remove it',
     'too few points': 'training leaves the lane out, the metric counts it: add points or remove it',
     'point twice': 'the official spline is undefined there, so even an equal lane misses it: remove one',
+    'unusable lane': 'the index has it, but neither training nor the metric can use it: mend it or remove it',
+    'same clip trained on': 'frames of one clip are much alike, so the score is too good: put all of a clip into one split',
     'rows not rising': 'h_samples should rise from row to row',
     'outside the image': 'nothing of the lane is on the image, but the metric counts it',
     'below the image': 'its points lie under the bottom edge: is the label for an image of another size, or are x and y swapped?',
@@ -71,6 +74,9 @@ _warnings = {
 # %% ../../nbs/data/12_findings.ipynb #db77a72d
 _notes = {
     'near-duplicate': 'almost the same picture is in the training list',
+    'read otherwise': 'points in another order, or some of them left out',
+    'stretched': 'the crop has another shape than in the first size, so the network sees things wider or narrower: '
+                 'cut_heights or horizons can give it a crop of that shape',
     'in pieces': 'the lane leaves the network\'s image and comes back: each piece is a lane of its own',
     'too short': 'fewer than two of the network\'s rows: the lane has no target',
     'leaves the image': 'the part outside is cut off',

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from ..basics import core_count, process_count
 from .datasets import CULane, LaneDataset, TuSimple
 from .files import DataError
+from .lanes import Lanes, settle_max_lanes
 from .images import recycle_memory
 from .prepared import open_prepared
 from .transforms import build_augmentation
@@ -126,14 +127,16 @@ def build_dataset(split_cfg, # `type`, `data_root` and `split`
                   is_train:bool=False, # augmented samples with targets, or evaluation
                  )->LaneDataset:
     "The dataset of a split"
-    kinds = {o.__name__: o for o in (CULane, TuSimple)}
+    kinds = {o.__name__: o for o in (CULane, TuSimple, Lanes)}
     if split_cfg.type not in kinds: raise DataError(f"dataset type {split_cfg.type!r} is unknown; there are {', '.join(kinds)}")
-    geometry = build_geometry(cfg)
+    (cfg, counted), geometry = settle_max_lanes(cfg), build_geometry(cfg)
+    drawn = dict(canvas=cfg.eval_canvas, lane_width=cfg.eval_lane_width) if split_cfg.type == 'Lanes' else {}
     dataset = kinds[split_cfg.type](
         split_cfg.data_root, split_cfg.split, geometry, train=is_train,
         augment=build_augmentation(cfg.augment, geometry.img_size) if is_train else None,
         max_lanes=cfg.max_lanes, strides=cfg.feat_ds_strides, seed=cfg.seed, skip_bad=cfg.skip_bad,
-        frame_filter=cfg.frame_filter, decode_reduced=cfg.decode_reduced, seg=cfg.get('seg_loss_weight', 0) > 0)
+        frame_filter=cfg.frame_filter, decode_reduced=cfg.decode_reduced, seg=cfg.get('seg_loss_weight', 0) > 0, **drawn)
+    dataset.notes += counted
     if prepared := cfg.get('prepared'): dataset.prepared = open_prepared(dataset, prepared, cfg.prepared_frames)
     return dataset
 

@@ -69,7 +69,7 @@ def store_name(kind:str,   # CULane, TuSimple
                frames:str, # network or crop
               )->str:
     "The folder of a split's prepared data"
-    sizes = {k: v for k, v in asdict(geometry).items() if k != 'num_points'}
+    sizes = {k: v for k, v in asdict(geometry).items() if k != 'num_points' and (k != 'cuts' or v)}
     text = json.dumps([_version, frames, bool(reduced), sizes], sort_keys=True)
     return f'{kind}-{split}-{frames}-{geometry.img_w}x{geometry.img_h}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
 

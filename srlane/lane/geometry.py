@@ -23,6 +23,7 @@ class ImageGeometry:
     cut_bottom:int=0     # rows cropped from the original's bottom, pixels
     cut_left:int=0       # columns cropped from the original's left, pixels
     cut_right:int=0      # columns cropped from the original's right, pixels
+    cuts:tuple=()        # of (width, height, rows cropped from the top) for originals of other sizes
 
     def __post_init__(self):
         for k in ('ori_img_w', 'ori_img_h', 'img_w', 'img_h'):
@@ -34,6 +35,8 @@ class ImageGeometry:
         if min(self.cut_bottom, left, self.cut_right) < 0 or left >= right or top >= bottom:
             raise ValueError(f"the crop {self.crop} (left, top, right, bottom) leaves nothing of an image "
                              f"{self.ori_img_w}×{self.ori_img_h} px, or reaches beyond it")
+        for w, h, top in self.cuts:
+            if not 0 <= top < h: raise ValueError(f"of an image of {w}×{h} px a crop of {top} rows leaves nothing: choose 0 … {h-1}")
         if not 2 <= self.num_points <= self.img_h:
             raise ValueError(f"num_points={self.num_points}: choose 2 … {self.img_h}; more than img_h rows would be closer than a pixel")
 
@@ -93,9 +96,10 @@ def with_size(self:ImageGeometry,
               w, # width of another original image, pixels
               h, # its height, pixels
              )->ImageGeometry:
-    "The same crop (as shares of height and width) and network image for an original of another size"
+    "The same crop (as shares of height and width, or as `cuts` has it) and network image for an original of another size"
     if (w, h) == self.ori_size: return self
-    top = min(round(self.cut_height*h/self.ori_img_h), h - 1)
+    given = {(a, b): top for a, b, top in self.cuts}
+    top = given.get((w, h), min(round(self.cut_height*h/self.ori_img_h), h - 1))
     left = min(round(self.cut_left*w/self.ori_img_w), w - 1)
     return replace(self, ori_img_w=w, ori_img_h=h, cut_height=top, cut_left=left,
                    cut_bottom=min(round(self.cut_bottom*h/self.ori_img_h), h - 1 - top),
@@ -111,8 +115,22 @@ def with_crop(self:ImageGeometry,
     return replace(self, cut_left=left, cut_height=top, cut_right=self.ori_img_w - right, cut_bottom=self.ori_img_h - bottom)
 
 # %% ../../nbs/lane/00_geometry.ipynb #ff5769cd
-def build_geometry(cfg, # configuration, or a dict with the six sizes; crops of bottom and sides where it has them
+def _size(text):
+    "(w, h) of '1280x720'"
+    return tuple(map(int, text.split('x')))
+
+def _cuts(cfg):
+    "The rows cropped from originals of other sizes: as listed, or such that the horizon comes to lie where it does in the first size"
+    first, cut = (int(cfg['ori_img_w']), int(cfg['ori_img_h'])), int(cfg['cut_height'])
+    listed = {_size(k): int(v) for k, v in (cfg.get('cut_heights') or {}).items()}
+    horizons = {_size(k): float(v) for k, v in (cfg.get('horizons') or {}).items()}
+    share = (horizons[first] - cut)/(first[1] - cut) if horizons else 0.           # of what is kept, that is above the horizon
+    listed |= {(w, h): min(max(round((y - share*h)/(1 - share)), 0), h - 1) for (w, h), y in horizons.items()}
+    return tuple((*size, top) for size, top in {**listed, first: cut}.items()) if listed else ()
+
+def build_geometry(cfg, # configuration, or a dict with the six sizes; crops of bottom and sides, and of other sizes, where it has them
                   )->ImageGeometry:
     "The geometry that a configuration describes"
-    fields = ImageGeometry.__dataclass_fields__
-    return ImageGeometry(**{k: int(cfg[k]) for k in fields if k in cfg or k not in ('cut_bottom', 'cut_left', 'cut_right')})
+    fields = [k for k in ImageGeometry.__dataclass_fields__ if k != 'cuts']
+    sizes = {k: int(cfg[k]) for k in fields if k in cfg or k not in ('cut_bottom', 'cut_left', 'cut_right')}
+    return ImageGeometry(**sizes, cuts=_cuts(cfg))

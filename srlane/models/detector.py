@@ -121,6 +121,7 @@ def build_net(cfg # as from `load_config`
     classes = dict(net=TwoStageDetector, backbone=ResNetWrapper, neck=ChannelMapper, rpn_head=LocalAngleHead, roi_head=CascadeRefineHead)
     for part,cls in classes.items():
         if cfg[part].type != cls.__name__: raise ValueError(f'{part}.type is {cfg[part].type!r}, but there is only {cls.__name__!r}')
+    if cfg.max_lanes == 'auto': raise ValueError('max_lanes=auto: give the number that the run found; its config.yaml has it')
     b, n, s, r, test, geometry = cfg.backbone, cfg.neck, cfg.rpn_head, cfg.roi_head, cfg.test_parameters, build_geometry(cfg)
     backbone = ResNetWrapper(
         resnet=b.resnet, in_channels=tuple(b.in_channels), stem_channels=b.stem_channels, out_conv=b.out_conv,

@@ -46,7 +46,9 @@ def to_json(self:ExportInfo)->str:
     "The metadata as it stands in a file"
     g = self.geometry
     names = dict(h=g.img_h, w=g.img_w, P=g.num_points, S=g.strips, n=self.max_lanes)
-    return json.dumps(dict(asdict(self), images=_in.format(**names), rows=_out[self.kind].format(**names)), ensure_ascii=False)
+    told = asdict(self)
+    if not g.cuts: del told['geometry']['cuts']
+    return json.dumps(dict(told, images=_in.format(**names), rows=_out[self.kind].format(**names)), ensure_ascii=False)
 
 @patch(cls_method=True)
 def from_json(cls:ExportInfo,
@@ -57,7 +59,7 @@ def from_json(cls:ExportInfo,
     if not text: raise OneLineError(f'{path}: says nothing of lanes; only files that srlane has exported can be used')
     try:
         told = json.loads(text)
-        geometry = ImageGeometry(**{k: int(v) for k, v in told['geometry'].items()})
+        geometry = ImageGeometry(**{k: tuple(map(tuple, v)) if k == 'cuts' else int(v) for k, v in told['geometry'].items()})
         return cls(geometry, **{f.name: told[f.name] for f in fields(cls)[1:] if f.name in told})
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as e:
         raise OneLineError(f'{path}: its metadata cannot be used ({type(e).__name__}: {e}); export it again') from None

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import torch
 from ..basics import OneLineError, progress
 from ..data.evaluation import evaluate
-from ..data.loader import build_dataloader
+from ..data.loader import build_dataloader, settle_max_lanes
 from ..lane import build_geometry
 from ..look.predictions import draw_predictions
 from ..look.thresholds import Sweep, join_rows, keep_rows, sweep_thresholds
@@ -50,6 +50,7 @@ def sweep_network(network,          # as `load_network` gives it
     _assert_same_images(network, cfg)
     if getattr(network, 'info', None) and network.info.kind == 'lanes':
         raise OneLineError(f'{network.path}: NMS inside the file has chosen the lanes already: give the checkpoint that it was made from')
+    cfg, _ = settle_max_lanes(cfg)
     loader, rows, sizes, now = build_dataloader(cfg.dataset[split], cfg), {}, {}, cfg.test_parameters
     with torch.no_grad():
         for batch in progress(loader, 'Look', show):
