@@ -165,7 +165,7 @@ def check_wheel(tally:Tally):
         if not wheel: return
         def contents():
             got  = {n for n in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in n}
-            want = {str(p.relative_to(tree)) for g in ('*.py', 'configs/*.yaml') for p in (tree/'srlane').rglob(g)}
+            want = {str(p.relative_to(tree)) for g in ('*.py', 'configs/*.yaml', 'weights/*.safetensors') for p in (tree/'srlane').rglob(g)}
             return [f'{n} is missing' for n in sorted(want - got)] + [f'{n} does not belong there' for n in sorted(got - want)]
         tally.attempt('wheel: holds every module and preset, and nothing else', contents)
         tally.attempt('wheel: requires no nbdev', lambda: [f'{n} would be installed' for n in closure(wheel) if n in ('nbdev', 'execnb', 'jupyterlab')])

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from ..basics import user_path
 from .datasets import LaneDataset
 from .files import DataError, Entry, NoAccessError, errors_at, no_access, read_or
-from .formats.index import read_index
+from .formats.jsonl import read_index
 from .formats.record import LabelledImage
 from .images import image_size
 from ..metrics.culane import scaled_width

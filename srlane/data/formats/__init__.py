@@ -9,7 +9,7 @@ __all__ = []
 from importlib import import_module
 
 _names = dict(
-    record='Dropped LabelledImage Labels attributes_of dropped_table synthetic_labels', index='far_apart read_index write_index',
+    record='Dropped LabelledImage Labels attributes_of dropped_table synthetic_labels', jsonl='far_apart read_index write_index',
     folders='match_images', vertices='at_rows dense', labelme='read_labelme write_labelme', cvat='read_cvat write_cvat',
     culane='read_culane_tree write_culane_tree', tusimple='read_tusimple write_tusimple', coco='read_coco write_coco',
     via='read_via write_via', curvelanes='read_curvelanes write_curvelanes', bdd100k='read_bdd100k write_bdd100k',

@@ -12,7 +12,7 @@ import numpy as np
 from ...basics import write_whole
 from ..files import DataError
 from .folders import assert_new, find_image, label_files
-from .index import read_json
+from .jsonl import read_json
 from .record import Labels, attributes_of, lane_points, upward
 from .vertices import at_rows, bezier
 

@@ -14,7 +14,7 @@ import numpy as np
 from ...basics import check_number, user_path, write_whole
 from ..files import DataError
 from .folders import assert_new, match_images, new_folder
-from .index import write_index
+from .jsonl import write_index
 from .recognise import FORMATS, read_labels, recognise, writer
 from .record import Dropped, Labels, LabelledImage, dropped_table
 from .vertices import dense

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...basics import write_whole
 from ..files import DataError
 from .folders import find_image, image_names, label_files, link_image, new_folder, note_attributes
-from .index import read_json
+from .jsonl import read_json
 from .record import Labels
 
 def _line(points):

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from ...basics import whole_file
 from ..files import DataError
 from .folders import assert_new, find_image, label_files
-from .index import read_label
+from .jsonl import read_label
 from .labelme import label_attributes, words_of
 from .record import Labels, attributes_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...basics import write_whole
 from ..files import DataError
 from .folders import find_image, image_names, label_files, new_folder
-from .index import read_json
+from .jsonl import read_json
 from .record import Dropped, Labels, attributes_of, lane_points, upward
 
 _plain = {'lane', 'lanes', 'line', 'linestrip', ''}

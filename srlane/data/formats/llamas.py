@@ -12,7 +12,7 @@ import numpy as np
 from ...basics import write_whole
 from ..files import DataError
 from .folders import find_image, image_names, label_files, link_image, new_folder, note_attributes
-from .index import read_json
+from .jsonl import read_json
 from .record import Labels, lane_points, upward
 from ...lane.polyline import x_spline
 

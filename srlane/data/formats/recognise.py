@@ -13,7 +13,7 @@ from pathlib import Path
 from ...basics import did_you_mean, user_path
 from ..files import DataError, exists
 from .folders import label_files, match_images
-from .index import label_text, parse_json, read_index, read_json, read_label, write_index
+from .jsonl import label_text, parse_json, read_index, read_json, read_label, write_index
 from .record import Labels
 
 def _folder_index(path, **_):

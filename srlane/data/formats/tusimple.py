@@ -12,7 +12,7 @@ import numpy as np
 from ...basics import write_whole
 from ..files import DataError
 from .folders import find_image, image_names, label_files, link_image, new_folder, note_attributes
-from .index import label_text, parse_json, read_label
+from .jsonl import label_text, parse_json, read_label
 from .record import Dropped, Labels
 from .vertices import at_rows
 from ..tusimple import inspect_tusimple, parse_tusimple, tusimple_labels, tusimple_line

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...basics import write_whole
 from ..files import DataError
 from .folders import assert_new, find_image, label_files
-from .index import read_json
+from .jsonl import read_json
 from .labelme import label_attributes
 from .record import Labels, attributes_of
 
