@@ -12,7 +12,7 @@ from .parser import command, loading, path_name, whole_number
 def _batch(text): return text if text == 'dynamic' else whole_number(1, 4096)(text)
 
 def _export_options(p):
-    p.add_argument('weights', type=path_name, metavar='WEIGHTS', help="a checkpoint, or a run's folder (its best model)")
+    p.add_argument('weights', type=path_name, metavar='WEIGHTS', help="a checkpoint, a run's folder (its best model), or small")
     p.add_argument('--to', choices=['onnx', 'openvino', 'torch'], default='onnx',
                    help='.onnx, OpenVINO (.xml and .bin), or .pt2 of torch.export')
     p.add_argument('--batch', type=_batch, default='dynamic', metavar='N', help='images at a time; dynamic: any number')
@@ -24,7 +24,7 @@ def _export_options(p):
                    help='what the file is compared on: a folder, best with labels beside the images (default: synthetic roads)')
     p.add_argument('--config', type=path_name, metavar='CONFIG',
                    help='a preset or a file, for weights that do not hold their configuration')
-    p.add_argument('-o', '--out', type=path_name, metavar='OUT', help='file to write (default: beside the checkpoint)')
+    p.add_argument('-o', '--out', type=path_name, metavar='OUT', help='file to write (default: beside the checkpoint; for small: here)')
 
 @command('export', 'write a network as ONNX, OpenVINO or torch.export', _export_options)
 def export(args):

@@ -18,6 +18,7 @@ from ..models.fuse import FusedDetector
 from ..metrics.score import assert_writable
 from ..predict.exported import ExportedNetwork, ExportInfo, is_exported
 from ..predict.network import load_network
+from ..weights.packaged import packaged_weights
 from .files import moved_into_place, save_openvino, to_openvino, writers
 from .graph import Graph, trace
 from .int8 import quantize
@@ -34,7 +35,8 @@ def _trained(weights, # checkpoint, folder of a run, or a network
     found = load_network(weights, config, device='cpu', fuse=False)
     if isinstance(weights, TwoStageDetector): return found.net, 'network', Path('.')
     path = Path(found.name)
-    return found.net, f'{path.absolute().parent.name}/{path.name}', path.parent
+    folder = Path('.') if path in packaged_weights().values() else path.parent      # nothing is written into the package
+    return found.net, f'{path.absolute().parent.name}/{path.name}', folder
 
 # %% ../../nbs/export/05_convert.ipynb #3cdd9aeb
 @dataclass
@@ -71,7 +73,7 @@ def _attempts(to, program, info, ranges): # functions of a path
 
 def export(weights,           # checkpoint, folder of a run (its best model), or a network
            to:str='onnx',     # onnx, openvino or torch
-           out=None,          # file to write; None: beside the checkpoint, with the ending of its kind
+           out=None,          # file to write; None: beside the checkpoint (here, for packaged weights)
            batch='dynamic',   # images at a time; 'dynamic': any number
            half:bool=False,   # float16: in OpenVINO the weights, elsewhere all up to the pyramid
            int8=None,         # images from which NNCF learns the ranges of int8: as `images`; for OpenVINO
