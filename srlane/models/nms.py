@@ -40,8 +40,10 @@ def _nms(rows,      # (n, 4+P) float32 as `lane_nms` takes them, finite, surest 
     xs, kept, left = rows[:, ROW.xs], [], np.ones(len(rows), bool)
     i, (first, last) = np.arange(xs.shape[1]), covered_rows(rows[:, ROW.start], rows[:, ROW.length], xs.shape[1] - 1)
     on = (i >= first[:, None]) & (i <= last[:, None])
-    while len(kept) < top_k and left.any():
-        kept.append(n := int(left.argmax()))
+    for _ in range(min(top_k, len(rows))):
+        n = int(left.argmax())
+        if left[n]: kept.append(n)
+        if not left[n] or len(kept) == top_k: break
         left &= ~close_lanes(xs, on, n, threshold)
         left[n] = False
     return kept
@@ -91,7 +93,7 @@ def select_rows(rows, # (B, N, 4+P) float32 of the network: logits, start and le
         rows[:, ROW.length] = rows[:, ROW.start] + rows[:, ROW.length] - 1
         sure, found = (scores >= np.float32(conf_threshold)) & np.isfinite(rows).all(1), []
         for b in range(len(broken)):
-            order = _surest_first(scores, sure & (image == b))
+            order = _surest_first(scores, sure & (image == b) if len(broken) > 1 else sure)
             kept = order[_nms(rows[order], nms_thres, max_lanes)]
             found.append((place[kept], scores[kept]))
     return found, broken
