@@ -81,7 +81,7 @@ def _image_lines(records, base, weights):
     yield f'19 of 20 of these images have no lane above it; {where}', dict(cut_height=cut)
     if others:
         rows = ', '.join(f'{_size_text(s)}: {h or "?"}' for s, (_, h, _) in others)
-        yield f'the same for other sizes; rows where lanes meet: {rows}', dict(crop_rows_by_size={_size_text(s): c for s, (c, _, _) in others})
+        yield f'the same for other sizes; rows where lanes meet: {rows}', dict(cut_by_size={_size_text(s): c for s, (c, _, _) in others})
     if rest := sum(k for s, k in sizes.items() if s not in crops):
         yield f'{rest:,} images have rarer sizes: the same share of their height is cropped', {}
     if weights: return

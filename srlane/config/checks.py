@@ -37,17 +37,17 @@ def _image_misfits(c):
 def _size_misfits(c):
     "Tables of sizes that cannot be used"
     first, form = f"{c['ori_img_w']}x{c['ori_img_h']}", re.compile('[1-9][0-9]{0,4}x[1-9][0-9]{0,4}')
-    for key, what in (('crop_rows_by_size', 'rows cropped'), ('horizons', "the horizon's row")):
+    for key, what in (('cut_by_size', 'rows cropped'), ('horizons', "the horizon's row")):
         for size, v in c[key].items():
             if not form.fullmatch(str(size)): yield key, f'{size!r} is not a size: write {{{first}: …}}, as width x height in pixels'
             elif isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v < int(size.split('x')[1]):
                 yield key, f"{size}: {v!r}: give {what}, from 0 to {int(size.split('x')[1]) - 1}"
-            elif key == 'crop_rows_by_size' and v != int(v): yield key, f'{size}: {v}: give a whole number of rows, such as {round(v)}'
-    if both := [*set(c['crop_rows_by_size']) & set(c['horizons'])]: yield 'horizons', f'{both[0]} stands in crop_rows_by_size too: leave it out of one'
+            elif key == 'cut_by_size' and v != int(v): yield key, f'{size}: {v}: give a whole number of rows, such as {round(v)}'
+    if both := [*set(c['cut_by_size']) & set(c['horizons'])]: yield 'horizons', f'{both[0]} stands in cut_by_size too: leave it out of one'
     if c['horizons'] and first not in c['horizons']:
         yield 'horizons', f"give the horizon of the first size too, which the others are brought to: horizons.{first}=…"
-    if c['crop_rows_by_size'].get(first, c['cut_height']) != c['cut_height']:
-        yield 'crop_rows_by_size', f"{first} is the first size, whose crop is cut_height={c['cut_height']}"
+    if c['cut_by_size'].get(first, c['cut_height']) != c['cut_height']:
+        yield 'cut_by_size', f"{first} is the first size, whose crop is cut_height={c['cut_height']}"
 
 def _metric_misfits(c):
     "Settings that only the dataset `Lanes` has"

@@ -187,7 +187,7 @@ class ImageSettings:
     cut_height:int = number(MISSING, 0, 65535)  # rows cropped from the original's top
     num_points:int = number(MISSING, 3, 8192)   # rows at which lanes are sampled
     max_lanes:Any = number(MISSING, 1, 100, 'auto')  # lanes an image, at most; auto (Lanes): as many as training labels have
-    crop_rows_by_size:Dict[str, Any] = field(default_factory=dict)  # {1280x720: 200}: rows cropped from the top of images of other sizes
+    cut_by_size:Dict[str, Any] = field(default_factory=dict)  # {1280x720: 200}: rows cropped from the top of images of other sizes
     horizons:Dict[str, Any] = field(default_factory=dict)  # {1640x590: 250, 1280x720: 300}: the horizon's rows, for the same crop around it
 
 @dataclass

@@ -76,7 +76,7 @@ _notes = {
     'near-duplicate': 'almost the same picture is in the training list',
     'read otherwise': 'points in another order, or some of them left out',
     'stretched': 'the crop has another shape than in the first size, so the network sees things wider or narrower: '
-                 'crop_rows_by_size or horizons can give it a crop of that shape',
+                 'cut_by_size or horizons can give it a crop of that shape',
     'in pieces': 'the lane leaves the network\'s image and comes back: each piece is a lane of its own',
     'too short': 'fewer than two of the network\'s rows: the lane has no target',
     'leaves the image': 'the part outside is cut off',

@@ -122,7 +122,7 @@ def _size(text):
 def _cuts(cfg):
     "The rows cropped from originals of other sizes: as listed, or such that the horizon comes to lie where it does in the first size"
     first, cut = (int(cfg['ori_img_w']), int(cfg['ori_img_h'])), int(cfg['cut_height'])
-    listed = {_size(k): int(v) for k, v in (cfg.get('crop_rows_by_size') or {}).items()}
+    listed = {_size(k): int(v) for k, v in (cfg.get('cut_by_size') or {}).items()}
     horizons = {_size(k): float(v) for k, v in (cfg.get('horizons') or {}).items()}
     share = (horizons[first] - cut)/(first[1] - cut) if horizons else 0.           # of what is kept, that is above the horizon
     listed |= {(w, h): min(max(round((y - share*h)/(1 - share)), 0), h - 1) for (w, h), y in horizons.items()}
