@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['palette', 'user_path', 'whole_file', 'write_whole', 'within', 'did_you_mean', 'one_line', 'OneLineError',
-           'core_count', 'process_count', 'free_memory', 'check_number', 'rgb', 'clock', 'frontend', 'progress',
-           'hold_ctrl_c', 'map_groups']
+           'lazy_names', 'core_count', 'process_count', 'free_memory', 'check_number', 'rgb', 'clock', 'frontend',
+           'progress', 'hold_ctrl_c', 'map_groups']
 
 # %% ../nbs/00_basics.ipynb #b96e6c5f
 import difflib, errno, math, os, re, signal, stat, sys, threading, time
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import parent_process
 from numbers import Integral, Real
 from pathlib import Path
@@ -71,6 +72,9 @@ def whole_file(path,             # file to write; links are followed, pipes and 
                 f.flush()
                 os.fsync(f.fileno())
         os.replace(part, target)
+    except OSError as e:
+        if e.filename == str(part): e.filename = str(path)        # as it was given
+        raise
     finally: part.unlink(missing_ok=True)
 
 # %% ../nbs/00_basics.ipynb #0fdd49b8
@@ -113,6 +117,17 @@ def one_line(text,     # of an error
 class OneLineError(ValueError):
     "An error whose message is one line, by `one_line`"
     def __init__(self, message): super().__init__(one_line(message))
+
+# %% ../nbs/00_basics.ipynb #1a2e0002
+def lazy_names(package,   # full name, as `srlane.data`
+               **modules, # module of it → its names, with spaces between
+              )->tuple:   # `__all__`, `__getattr__` and `__dir__` of the package
+    "Names that import their module when they are first used"
+    module_of = {name: module for module, names in modules.items() for name in names.split()}
+    def get(name):
+        if name not in module_of: raise AttributeError(f'module {package!r} has no attribute {name!r}')
+        return getattr(import_module(f'{package}.{module_of[name]}'), name)
+    return list(module_of), get, lambda: sorted({*vars(sys.modules[package]), *module_of})
 
 # %% ../nbs/00_basics.ipynb #2b0deab5
 def core_count()->int:

@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/cli/08_convert.ipynb #e46d76e8
 import os, shlex
 from pathlib import Path
-from .parser import command, loading, path_name, whole_number
+from .parser import command, loading, path_name, say, whole_number
 
 # %% ../../nbs/cli/08_convert.ipynb #ddbb5ec3
 def _pictures(records, folder, n):
@@ -19,7 +19,9 @@ def _pictures(records, folder, n):
     from srlane.look.pictures import draw_lanes, draw_number, lane_color, lane_places, save_image
     step = max(1, len(records)//max(n, 1))
     for k, o in enumerate(records[step//2::step][:n]):
-        img = draw_lanes(read_image(o.image, rgb=True), o.lanes)
+        try: img = read_image(o.image, rgb=True)
+        except (OSError, ValueError) as e: say(f'note: no picture of it: {one_line(e)}'); continue
+        img = draw_lanes(img, o.lanes)
         for p, a, place in zip(o.lanes, o.attributes, lane_places(o.lanes, img.shape[1])):
             at = p[len(p)//3].clip(20, [img.shape[1] - 20, img.shape[0] - 4])
             if a: draw_number(img, one_line(words_of(a), 30), at, lane_color(place))
@@ -40,7 +42,7 @@ def _convert_options(p):
     p.add_argument('--to', default='lanes', metavar='FORMAT',
                    help='lanes (trains at once), labelme, cvat, culane, tusimple, coco, via, curvelanes, bdd100k, openlane, llamas')
     p.add_argument('--format', metavar='FORMAT', help='of FROM (default: by looking)')
-    p.add_argument('--images', nargs='+', type=path_name, metavar='DIR', help='folders to look for the images in')
+    p.add_argument('--images', nargs='+', type=path_name, metavar='DIR', help='folders to look for the images in; after FROM and TO')
     p.add_argument('--split', default='auto', choices=['auto', 'source', 'clip', 'order', 'seed'],
                    help='source: as it has them; clip: whole clips or folders; order: the last frames; seed: image by image; '
                    'auto: the first of these that makes sense')

@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/cli/09_init.ipynb #211a1df1
-import os, shutil
+import os, shlex, shutil
 from collections import Counter
 from pathlib import Path
 from .parser import command, loading, path_name, whole_number
@@ -94,6 +94,8 @@ def _preset(base, **settings):
     return load_config(base, dict(data_root='.'), settings)
 
 # %% ../../nbs/cli/09_init.ipynb #1697476a
+def _plain(name): return str(name).replace('${', '\\${')     # or it would name another setting
+
 def propose(splits, # dict of split → list of `LabelledImage`
             root,   # folder of the indexes
             base=None, # preset; None: what suits
@@ -107,7 +109,7 @@ def propose(splits, # dict of split → list of `LabelledImage`
     out = [(why, dict(_base_=base) | (dict(load_from=weights) if weights else {}))]
     kinds = {k: dict(type='Lanes', split=k if splits.get(k) else 'val') for k in ('train', 'val', 'test')}
     counts = ', '.join(f'{len(v):,} {k}' for k, v in splits.items() if v)
-    out.append((f'where {counts} images are listed', dict(data_root=str(root), dataset=kinds)))
+    out.append((f'where {counts} images are listed', dict(data_root=_plain(root), dataset=kinds)))
     out += _image_lines(train, base, weights)
     n, lost = lanes_needed(Counter(len(o.lanes) for o in every))
     total = sum(len(o.lanes) for o in every)
@@ -122,7 +124,7 @@ def propose(splits, # dict of split → list of `LabelledImage`
     out.append((f'every image {epochs:.0f} times', dict(total_iter=steps, scheduler=dict(warm_up_iters=max(1, steps//15)))))
     out.append(('epochs between validations: six in all', dict(eval_ep=max(1, round(epochs/6)))))
     out.append(('steps between log lines', dict(log_interval=max(1, steps//30))))
-    return out + [('a folder for each run', dict(work_dirs=f'work_dirs/{Path(root).name}'))]
+    return out + [('a folder for each run', dict(work_dirs=f'work_dirs/{_plain(Path(root).name)}'))]
 
 def proposal_text(proposal, # as from `propose`
                   source,   # folder that it is for
@@ -132,28 +134,35 @@ def proposal_text(proposal, # as from `propose`
     how = dict(sort_keys=False, default_flow_style=True, allow_unicode=True, width=1000)
     flow = lambda v: yaml.safe_dump(v, **how).removesuffix('...\n').strip()
     parts = [''.join([f'# {why}\n', *(f'{k}: {flow(v)}\n' for k, v in settings.items())]) for why, settings in proposal]
-    return '\n'.join([f'# Made by `srlane init {source}`: every choice is a proposal. Train with: srlane train FILE\n', *parts])
+    from srlane.basics import one_line
+    return '\n'.join([f'# Made by `srlane init {one_line(source)}`: every choice is a proposal. Train with: srlane train FILE\n', *parts])
 
 # %% ../../nbs/cli/09_init.ipynb #783805d7
 def _of_split(records): return {k: [o for o in records if o.split == k] for k in ('train', 'val', 'test')}
 
-def _tree(source, kind, root, ready, seed):
+def _tree(source, kind, root, ready, seed, images=()):
     "The splits of a source, and what is to be said of them; an index is made unless it is one"
     from srlane.data.formats import FORMATS, convert_labels, read_labels
     if ready:
         found = read_labels(source, kind)
         return _of_split(found.images), f'{source}: {FORMATS[kind][0]}\n{found}'
-    done = convert_labels(source, root, format=kind, val=.15, seed=seed)
-    splits = _of_split(done.images)
-    if splits['train'] and splits['val']: return splits, f'{done}'
-    shutil.rmtree(root)                                   # it was made just now
-    raise ValueError(f'{source}: {len(done.images)} labelled image: at least two are needed, one to train on and one to validate')
+    done = convert_labels(source, root, format=kind, val=.15, seed=seed, **(dict(images=images) if images else {}))
+    return _of_split(done.images), f'{done}'
+
+def _assert_enough(splits, source):
+    "An error where there is nothing to train on, or nothing to validate"
+    train, val = splits['train'], splits['val']
+    if not train or not val:
+        raise ValueError(f'{source}: {len(train):,} labelled images to train on, {len(val):,} to validate: at least one is needed for each')
+    if not any(o.lanes for o in train):
+        raise ValueError(f'{source}: none of {len(train):,} images to train on has a lane; lines are needed, not areas')
 
 # %% ../../nbs/cli/09_init.ipynb #9130ec93
 def _init_options(p):
     p.add_argument('folder', type=path_name, metavar='FOLDER', help='a folder or a file of labels, of any format that srlane reads')
     p.add_argument('-o', '--out', type=path_name, metavar='FILE', help='the configuration to write (default: NAME.yaml in this folder)')
     p.add_argument('--index', type=path_name, metavar='FOLDER', help='a new folder for the index (default: NAME-lanes beside the images)')
+    p.add_argument('--images', nargs='+', type=path_name, metavar='DIR', help='folders to look for the images in; after FOLDER')
     p.add_argument('--base', metavar='PRESET', help='the preset to begin with (default: small where its weights are installed, else demo)')
     p.add_argument('--format', default='', metavar='NAME', help='of the labels (default: by looking)')
     p.add_argument('--seed', type=whole_number(0, 2**32 - 1), default=0, metavar='N', help='of the choice of clips for validation')
@@ -190,10 +199,16 @@ def _init(args):
     with loading():
         from srlane.basics import core_count, write_whole
         import srlane.data.formats.convert
-    splits, words = _tree(source, kind, root, ready, args.seed)
+    splits, words = _tree(source, kind, root, ready, args.seed, args.images)
+    try:
+        _assert_enough(splits, source)
+        proposal = propose(splits, root, args.base, _free(), core_count())
+        write_whole(out, proposal_text(proposal, args.folder))
+    except BaseException:
+        if not ready: shutil.rmtree(root, ignore_errors=True)     # it was made just now
+        raise
     print(words)
-    proposal = propose(splits, root, args.base, _free(), core_count())
-    write_whole(out, proposal_text(proposal, args.folder))
     for why, settings in proposal[2:]:
         if settings: print(f'  {", ".join(f"{k}={v}" for k, v in settings.items())}: {why}')
-    print(f'wrote {out}; read it, then: srlane check {out} and srlane train {out}')
+    name = shlex.quote(str(out))
+    print(f'wrote {out}; read it, then: srlane check {name} and srlane train {name}')

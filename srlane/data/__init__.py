@@ -6,9 +6,9 @@
 __all__ = []
 
 # %% ../../nbs/data/index.ipynb #46e5d420
-from importlib import import_module
+from ..basics import lazy_names
 
-_names = dict(
+__all__, __getattr__, __dir__ = lazy_names('srlane.data',
     files='DataError Entry', images='affine_matrix flip_matrix image_size move_points network_image read_image',
     targets='lane_targets network_lanes',
     transforms='Affine AddToHueAndSaturation Augmentation ChannelShuffle CoarseDropout HorizontalFlip JpegCompression MedianBlur '
@@ -17,11 +17,3 @@ _names = dict(
     datasets='CULane LaneDataset TuSimple', lanes='Lanes', loader='EpochSampler build_dataloader build_dataset collate lane_loader',
     evaluation='by_index evaluate evaluate_files rounded_lanes write_predictions', findings='DataCheck', check_split='open_split',
     check='check_dataset check_datasets')
-_module_of = {name: module for module, names in _names.items() for name in names.split()}
-__all__ = list(_module_of)
-
-def __getattr__(name):
-    if name not in _module_of: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(f'srlane.data.{_module_of[name]}'), name)
-
-def __dir__(): return sorted({*globals(), *__all__})

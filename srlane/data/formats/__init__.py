@@ -6,20 +6,12 @@
 __all__ = []
 
 # %% ../../../nbs/data/formats/index.ipynb #8128cdb5
-from importlib import import_module
+from ...basics import lazy_names
 
-_names = dict(
+__all__, __getattr__, __dir__ = lazy_names('srlane.data.formats',
     record='Dropped LabelledImage Labels attributes_of dropped_table synthetic_labels', jsonl='far_apart read_index write_index',
     folders='match_images', vertices='at_rows dense', labelme='read_labelme write_labelme', cvat='read_cvat write_cvat',
     culane='read_culane_tree write_culane_tree', tusimple='read_tusimple write_tusimple', coco='read_coco write_coco',
     via='read_via write_via', curvelanes='read_curvelanes write_curvelanes', bdd100k='read_bdd100k write_bdd100k',
     openlane='read_openlane write_openlane', llamas='read_llamas write_llamas', recognise='FORMATS assert_format read_labels',
     convert='Conversion assign_splits convert_labels')
-_module_of = {name: module for module, names in _names.items() for name in names.split()}
-__all__ = list(_module_of)
-
-def __getattr__(name):
-    if name not in _module_of: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(f'srlane.data.formats.{_module_of[name]}'), name)
-
-def __dir__(): return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ...basics import write_whole
 from ..files import DataError
-from .folders import assert_new, find_image, label_files
+from .folders import assert_new, find_image, label_files, name_from
 from .jsonl import read_json
 from .record import Labels, attributes_of, lane_points, upward
 from .vertices import at_rows, bezier
@@ -68,7 +68,7 @@ def _marking(o, where, curbs, found):
     text = ' '.join(str(v) for v in (kind, *a.values()))
     if 'vertical' in text: found.drop(where, 'a stop line or a crossing (vertical)'); return
     if 'crosswalk' in text: found.drop(where, 'a crosswalk'); return
-    if 'curb' in text and not curbs: found.drop(where, 'a curb; curbs=True takes them'); return
+    if 'curb' in text and not curbs: found.drop(where, 'a curb, which is not asked for (curbs)'); return
     poly = o.get('poly2d')
     if not isinstance(poly, list) or not poly: raise ValueError(f'poly2d is {str(poly)[:40]!r}; a list of polylines is needed')
     style = {k: v for k, v in attributes_of(text).items() if k != 'side'} | ({'label': 'curb'} if 'curb' in text else {})
@@ -130,7 +130,7 @@ def write_bdd100k(records, # of `LabelledImage`
     here, frames = os.path.dirname(os.path.abspath(path)), []
     for o in records:
         labels = [l for p, a in zip(o.lanes, o.attributes) for l in _edges(p, a)]
-        name = Path(os.path.relpath(os.path.abspath(o.image), here)).as_posix()
+        name = name_from(here, o)
         frames.append(dict(name=name, labels=[dict(id=k, **l) for k, l in enumerate(labels)]))
     write_whole(path, json.dumps(frames, ensure_ascii=False, allow_nan=False))
     return []

@@ -10,7 +10,7 @@ import json, os
 from pathlib import Path
 from ...basics import write_whole
 from ..files import DataError
-from .folders import assert_new, find_image, label_files
+from .folders import assert_new, find_image, label_files, name_from
 from .jsonl import read_json
 from .labelme import label_attributes, words_of
 from .record import Labels
@@ -81,7 +81,7 @@ def write_coco(records, # of `LabelledImage`
     labels = {l: k for k, l in enumerate(dict.fromkeys(words_of(a) for o in records for a in o.attributes), 1)}
     images, annotations = [], []
     for i, o in enumerate(records, 1):
-        name = Path(os.path.relpath(os.path.abspath(o.image), here)).as_posix()
+        name = name_from(here, o)
         images.append(dict(id=i, file_name=name) | (dict(width=o.size[0], height=o.size[1]) if o.size else {}))
         for p, a in zip(o.lanes, o.attributes):
             points = [v for x, y in p.round(4).tolist() for v in (x, y, 2)] + [0]*3*(n - len(p))

@@ -56,7 +56,7 @@ def assign_splits(found:Labels,  # its images get a `split`; those between two s
                   seed=0,        # of what is drawn
                  )->str:         # what was done
     "Divide images into splits"
-    for name, share in dict(val=val, test=test, both=val + test).items(): check_number(name, share, 0, .9)
+    for name, share in {'val': val, 'test': test, 'val and test together': val + test}.items(): check_number(name, share, 0, .9)
     images, shares = found.images, dict(val=val, test=test)
     own, clips = {o.split for o in images}, {_clip_of(o) for o in images}
     if how == 'auto': how = 'source' if '' not in own and {'train', 'val'} <= own else 'clip' if len(clips) > 2 else 'order'
@@ -105,6 +105,15 @@ def _once(found):
         else: found.drop(o.where or o.image, f'the image has a label already, at {other.where}', what='image')
     found.images = kept
 
+def _some(found):
+    "An error where no image is left; where none was found, it says where images are looked for"
+    if found.images: return
+    gone = [d for d in found.dropped if d.what == 'image' and d.reason == 'the image is not there']
+    if gone:
+        raise DataError(f'{gone[0].where}: its image is not there, nor that of {len(gone) - 1:,} other labels; '
+                        'images=FOLDER looks for them there')
+    found.done('labels with images')
+
 def _with_points(found):
     "Points between those that are too far apart for a smooth curve"
     for o in found.images:
@@ -133,11 +142,13 @@ def convert_labels(source,      # a file or folder of labels
     "Labels of one format as those of another"
     target = str(user_path(target))
     assert_new(target)
+    for d in options.get('images', ()):
+        if not os.path.isdir(d): raise DataError(f'images={d}: no such folder')
     write = None if to == 'lanes' else writer(to)
     if not format: format = recognise(source)
     def read(**more):
         found = read_labels(source, format, check=False, **options, **more)
-        match_images(found).done('labels with images')
+        _some(match_images(found))
         _once(found)
         how = assign_splits(found, split, val, test, seed)
         if to in ('lanes', 'culane'): _with_points(found)

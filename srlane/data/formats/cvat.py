@@ -13,7 +13,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 from ...basics import whole_file
 from ..files import DataError
-from .folders import assert_new, find_image, label_files
+from .folders import assert_new, find_image, label_files, name_from
 from .jsonl import read_label
 from .labelme import label_attributes, words_of
 from .record import Labels, attributes_of
@@ -159,7 +159,7 @@ def write_cvat(records, # of `LabelledImage`
     with whole_file(path, 'w') as f:
         f.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
         for k, o in enumerate(records):
-            name = Path(os.path.relpath(os.path.abspath(o.image), here)).as_posix()
+            name = name_from(here, o)
             size = ' width="%d" height="%d"' % tuple(o.size) if o.size else ''
             f.write(f'  <image id="{k}" name={quoteattr(name)}{size}>\n{"".join(map(_cvat_lane, o.lanes, o.attributes))}  </image>\n')
         f.write('</annotations>\n')

@@ -47,7 +47,7 @@ def parse_json(text:str, # of a file or a line
     except json.JSONDecodeError as e:
         at = where if ':' in os.path.basename(where) else f'{where}:{e.lineno}'
         raise DataError(f'{at}: not JSON: {e.msg} (column {e.colno})') from None
-    except ValueError as e: raise DataError(f'{where}: {e}') from None      # a number with thousands of digits
+    except ValueError: raise DataError(f'{where}: a number with thousands of digits') from None
 
 def read_json(path):
     "What a file of JSON holds"

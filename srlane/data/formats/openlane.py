@@ -47,7 +47,7 @@ def read_openlane(path,        # a JSON file, or a folder with some
             if not isinstance(d, dict) or not isinstance(d.get('lane_lines'), list): raise DataError(f'{file}: no list "lane_lines" in it')
             for k, l in enumerate(d['lane_lines']):
                 points, attributes, at = _lane(l, f'{file}#lane_lines[{k}]')
-                if attributes.get('label') == 'curb' and not curbs: found.drop(at, 'a curb; curbs=True takes them')
+                if attributes.get('label') == 'curb' and not curbs: found.drop(at, 'a curb, which is not asked for (curbs)')
                 else: lanes.append((points, attributes, at))
             at, name = file, d.get('file_path')
             segment = name.replace('\\', '/').rpartition('/')[0] if isinstance(name, str) else ''

@@ -76,15 +76,16 @@ def _of_file(path):
     low = path.lower()
     if low.endswith('.lines.txt'): return 'culane'
     if low.endswith('.lines.json'): return 'curvelanes'
-    if low.endswith('.xml'): return 'cvat' if b'<annotations' in read_label(path)[:4000] and b'<annotations' in read_label(path) else ''
+    if low.endswith('.xml'): return 'cvat' if b'<annotations' in read_label(path)[:8000].replace(b'\0', b'') else ''     # UTF-16 too
     if not low.endswith(('.json', '.jsonl')): return ''
     text = label_text(path, read_label(path))
     try: return _of_json(parse_json(text, path))
     except DataError:
         lines = (l for l in text.splitlines()[:20] if l.strip())           # a line an object?
         for n, line in enumerate(lines, 1):
-            try: return _of_json(parse_json(line, f'{path}:{n}'))
+            try: found = _of_json(parse_json(line, f'{path}:{n}'))
             except DataError: continue
+            if found: return found
         raise
 
 def recognise(path,        # a file or folder of labels
@@ -102,7 +103,7 @@ def recognise(path,        # a file or folder of labels
         except (DataError, OSError) as e: trouble = trouble or str(e)
     known = [f for f, _ in seen.most_common() if f]
     if len(known) == 1: return known[0]
-    if known: raise DataError(f'{path}: labels of several formats ({", ".join(known)}); name one, or give its folder or file')
+    if known: raise DataError(f'{path}: labels of several formats ({", ".join(known)}); give the folder or the file of one')
     raise DataError(trouble or f'{path}: no labels that are known; {_endings(path)} there are; formats are {", ".join(FORMATS)}')
 
 def _endings(path):

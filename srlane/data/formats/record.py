@@ -72,6 +72,7 @@ def lane_points(points # sequence of [x, y]
                ):      # (n, 2) float64; a `ValueError` says what is wrong
     "The points of a lane, each a pair of finite numbers"
     def number(v):
+        if isinstance(v, np.generic): v = v.item()
         if isinstance(v, bool) or not isinstance(v, (int, float, str)): raise ValueError(f'{one_line(repr(v), 60)} is not a coordinate')
         try: f = float(v if not isinstance(v, str) or v.isascii() and '_' not in v else 'x')
         except (ValueError, OverflowError): raise ValueError(f'{one_line(repr(v), 60)} is not a coordinate') from None

@@ -10,7 +10,7 @@ import json, os
 from pathlib import Path
 from ...basics import write_whole
 from ..files import DataError
-from .folders import assert_new, find_image, label_files
+from .folders import assert_new, find_image, label_files, name_from
 from .jsonl import read_json
 from .labelme import label_attributes
 from .record import Labels, attributes_of
@@ -73,7 +73,7 @@ def write_via(records, # of `LabelledImage`
     assert_new(path)
     here, out = os.path.dirname(os.path.abspath(path)), {}
     for o in records:
-        name = Path(os.path.relpath(os.path.abspath(o.image), here)).as_posix()
+        name = name_from(here, o)
         size = os.path.getsize(o.image) if os.path.isfile(o.image) else -1
         shapes = [dict(zip(('all_points_x', 'all_points_y'), p.T.round(4).tolist())) for p in o.lanes]
         regions = [dict(shape_attributes=dict(name='polyline', **s), region_attributes=a) for s, a in zip(shapes, o.attributes)]
