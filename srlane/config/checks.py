@@ -126,7 +126,8 @@ def _type_misfits(c):
 def _misfits(c # tree of `Config`, resolved: dicts and lists
             ):  # (key, what is wrong and what to give) pairs
     "What does not fit together in a configuration whose values are all within their bounds"
-    for check in (_image_misfits, _size_misfits, _metric_misfits, _backbone_misfits, _head_misfits, _attribute_misfits, _type_misfits): yield from check(c)
+    for check in (_image_misfits, _size_misfits, _metric_misfits, _backbone_misfits, _head_misfits, _attribute_misfits, _type_misfits):
+        yield from check(c)
 
 # %% ../../nbs/config/06_checks.ipynb #b448bf0f
 _augmentation = 'srlane.data.transforms:build_augmentation'

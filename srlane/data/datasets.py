@@ -19,7 +19,7 @@ from .files import DataError, Entry, NoAccessError, errors_at, existing_files, e
 from .frames import moving_frames
 from .images import decoding_shrink, image_size, read_image
 from .prepared import DamagedError, Source
-from .targets import attribute_targets, lane_targets, left_out, network_pieces
+from .targets import lane_targets, left_out, network_pieces
 from .transforms import Augmentation
 from .tusimple import TUSIMPLE_FOLDERS, TuSimpleLabel, parse_tusimple, tusimple_files, tusimple_labels, tusimple_lanes
 
@@ -326,9 +326,7 @@ def sample(self:LaneDataset,
     img = augment(source.network_image(matrix), rng)
     out = dict(img=to_tensor(img), gt_lane=torch.from_numpy(t['gt_lane']), gt_angle=[torch.from_numpy(o).float() for o in t['gt_angle']])
     if self.seg: out['gt_seg'] = [torch.from_numpy(o) for o in t['gt_seg']]
-    if self.attributes:
-        classes = attribute_targets(self.looks(self.items[i]), owners, self.attributes, self.max_lanes)
-        out['gt_attribute'] = torch.from_numpy(classes)
+    if self.attributes: out['gt_attribute'] = self.classes_of(self.items[i], owners)
     return {**out, 'meta': self.meta(i, geometry)}
 
 # %% ../../nbs/data/08_datasets.ipynb #c5553367

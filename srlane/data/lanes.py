@@ -10,6 +10,7 @@ import hashlib, os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+import torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
 from ..basics import user_path
@@ -18,6 +19,7 @@ from .files import DataError, Entry, NoAccessError, errors_at, no_access, read_o
 from .formats.jsonl import read_index
 from .formats.record import LabelledImage
 from .images import image_size
+from .targets import attribute_targets
 from ..metrics.culane import scaled_width
 
 # %% ../../nbs/data/08b_lanes.ipynb #7408bc7b
@@ -102,6 +104,11 @@ def looks(self:Lanes, entry:Entry)->list: # of dicts, name of an attribute → w
     return entry.label.record.attributes
 
 @patch
+def classes_of(self:Lanes, entry:Entry, owners)->torch.Tensor: # as `attribute_targets` takes them; (max_lanes, attributes) int64
+    "Numbers of the classes of the lanes that have a target row"
+    return torch.from_numpy(attribute_targets(self.looks(entry), owners, self.attributes, self.max_lanes))
+
+@patch
 def annotation(self:Lanes, entry:Entry)->list: # of (n, 2) pixels of the original image
     "The lanes as the metric counts them"
     return entry.label.record.lanes
@@ -166,8 +173,9 @@ def count_classes(self:Lanes):
         found = Counter(str(a[name]) for a in looks if name in a)
         known = ', '.join(f'{found[k]:,} {k}' for k in classes)
         if self.train and not any(found[k] for k in classes):
-            there = ', '.join(k for k, _ in found.most_common(5)) or f'no lane has one; there are {", ".join({k: 0 for a in looks for k in a}) or "none"}'
-            raise DataError(f'{self}: roi_head.attributes: {name}: no label says {" or ".join(classes)} ({there})')
+            others = ', '.join(dict.fromkeys(k for a in looks for k in a)) or 'none'
+            there = f'they say {", ".join(k for k, _ in found.most_common(5))}' if found else f'of attributes there are {others}'
+            raise DataError(f'{self}: roi_head.attributes: {name}: no label says {" or ".join(classes)}; {there}')
         self.notes.append(f'{name} of {len(looks):,} lanes: {known}; {len(looks) - sum(found[k] for k in classes):,} not known')
 
 @patch

@@ -130,12 +130,13 @@ def build_dataset(split_cfg, # `type`, `data_root` and `split`
     kinds = {o.__name__: o for o in (CULane, TuSimple, Lanes)}
     if split_cfg.type not in kinds: raise DataError(f"dataset type {split_cfg.type!r} is unknown; there are {', '.join(kinds)}")
     (cfg, counted), geometry = settle_max_lanes(cfg), build_geometry(cfg)
-    drawn = dict(canvas=cfg.eval_canvas, lane_width=cfg.eval_lane_width, attributes=cfg.roi_head.attributes) if split_cfg.type == 'Lanes' else {}
+    own = dict(canvas=cfg.eval_canvas, lane_width=cfg.eval_lane_width, attributes=cfg.roi_head.attributes)
     dataset = kinds[split_cfg.type](
         split_cfg.data_root, split_cfg.split, geometry, train=is_train,
         augment=build_augmentation(cfg.augment, geometry.img_size) if is_train else None,
         max_lanes=cfg.max_lanes, strides=cfg.feat_ds_strides, seed=cfg.seed, skip_bad=cfg.skip_bad,
-        frame_filter=cfg.frame_filter, decode_reduced=cfg.decode_reduced, seg=cfg.get('seg_loss_weight', 0) > 0, **drawn)
+        frame_filter=cfg.frame_filter, decode_reduced=cfg.decode_reduced, seg=cfg.get('seg_loss_weight', 0) > 0,
+        **(own if split_cfg.type == 'Lanes' else {}))
     dataset.notes += counted
     if prepared := cfg.get('prepared'): dataset.prepared = open_prepared(dataset, prepared, cfg.prepared_frames)
     return dataset

@@ -23,7 +23,7 @@ class TwoStageDetector(nn.Module):
                  neck:nn.Module,            # features -> pyramid of one width, fine to coarse
                  rpn_head:nn.Module,        # pyramid -> proposals, maps: see `LocalAngleHead`
                  roi_head:nn.Module,        # pyramid, proposals -> predictions, attentions: see `CascadeRefineHead`
-                 loss_weights:dict=None,    # of `cls_loss`, `l1_loss`, `iou_loss`, `angle_loss`, `attn_loss`, `seg_loss`, `attribute_loss`; 1 where missing
+                 loss_weights:dict=None,    # of each loss by its name, such as `cls_loss`; 1 where missing
                 ):
         super().__init__()
         self.backbone, self.neck, self.rpn_head, self.roi_head = backbone, neck, rpn_head, roi_head
