@@ -9,7 +9,6 @@ __all__ = ['AttributeHead', 'attribute_loss', 'class_names']
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
-from fastcore.basics import patch
 from .losses import masked_mean, take_targets
 
 # %% ../../nbs/models/05b_attributes.ipynb #daf93cc2
