@@ -123,6 +123,13 @@ def check_docs(tally:Tally):
     tally.attempt('docs: the site builds', lambda: run(sys.executable, 'tools/docs.py', 'render') and [])
     if len(tally.failed) > failures: return tally.skip('docs: the checks of the site', 'it did not build')
     for name, problems in docs.check().items(): tally(f'docs: {name}', problems)
+    check_page(tally)
+
+def check_page(tally:Tally):
+    "The page of the site just built that finds lanes in the visitor's browser"
+    import page
+    if why := page.missing(root/'_docs'): return tally.skip('docs: lanes in a browser', why)
+    tally.attempt('docs: a browser finds the lanes of the Predictor', lambda: run(sys.executable, 'tools/page.py', 'test', env=dict(OMP_NUM_THREADS='1')) and [])
 
 # --- The wheel, as a user gets it
 
@@ -222,7 +229,7 @@ def check_bench(tally:Tally):
 def check_browser(tally:Tally):
     "Start, hold, validate, save, stop and reload a run in a real browser, where there is one"
     import browser
-    if why := browser.missing(): return tally.skip('browser: a run in JupyterLab', why)
+    if why := browser.missing(*browser.notebook_packages): return tally.skip('browser: a run in JupyterLab', why)
     tally.attempt('browser: a run in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
 
 def main():
