@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser readme (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -232,12 +232,16 @@ def check_browser(tally:Tally):
     if why := browser.missing(*browser.notebook_packages): return tally.skip('browser: a run in JupyterLab', why)
     tally.attempt('browser: a run in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
 
+def check_readme(tally:Tally):
+    "What the README tells a newcomer to type"
+    tally.attempt('readme: its commands run in a fresh clone and a new environment', lambda: run(sys.executable, 'tools/readme.py') and [])
+
 def main():
     notebooks.hear_ctrl_c()
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    groups = dict(export=check_export, house=check_house, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser)
+    groups = dict(export=check_export, house=check_house, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser, readme=check_readme)
     if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
     for name in args.groups or groups:
         try: groups[name](tally)

@@ -6,12 +6,12 @@ const root = document.getElementById('srlane-try')
 root.innerHTML = `
 <div class="d-flex flex-wrap gap-2 mb-2">
   <button class="btn btn-primary" data-do="road">A synthetic road</button>
-  <label class="btn btn-outline-primary mb-0">A picture … <input type="file" accept="image/*" hidden></label>
-  <button class="btn btn-outline-primary" data-do="camera">The camera</button>
+  <label class="btn btn-primary mb-0">A picture … <input type="file" accept="image/*" hidden></label>
+  <button class="btn btn-primary" data-do="camera">The camera</button>
 </div>
 <canvas role="img" style="width: 100%; border: 1px dashed gray; border-radius: .4rem" width="820" height="461"></canvas>
 <p data-say="result" role="status" class="mb-1">Choose one of the three, or drop a picture here.</p>
-<label class="d-block small" hidden>The network sees what is below the dashed line. Pull it to a little above the horizon:
+<label class="small w-100" hidden>The network sees what is below the dashed line. Pull it to a little above the horizon:
   <input type="range" class="form-range" min="0" max="75" step="0.5"></label>`
 const find = selector => root.querySelector(selector)
 const canvas = find('canvas'), context = canvas.getContext('2d', {willReadFrequently: true, colorSpace: 'srgb'})
