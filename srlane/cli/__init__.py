@@ -10,6 +10,6 @@ from .parser import build_parser, main, parse, run_line
 from .train import demo_roads
 # the commands of these register themselves
 import srlane.cli.predict, srlane.cli.export, srlane.cli.bench, srlane.cli.eval, srlane.cli.prepare, srlane.cli.tune
-import srlane.cli.convert, srlane.cli.init
+import srlane.cli.convert, srlane.cli.init, srlane.cli.finetune
 
 _all_ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']
