@@ -49,9 +49,9 @@ def image_rows(crop_w, crop_h, width=320)->tuple: # height of the network's imag
     h = min(192, max(96, 32*round(width*crop_h/crop_w/32)))
     return h, max(12, 6*round(h/7.1/6))
 
-def iterations(images, batch, start=1.)->int:
+def iterations(images, batch)->int:
     "How long to train: a few epochs of many images, many of a few"
-    return max(round(400*start), 50*round(start*24000*(images/2000)**.5/batch/50))
+    return max(400, 50*round(24000*(images/2000)**.5/batch/50))
 
 # %% ../../nbs/cli/09_init.ipynb #b79511dd
 def pick_batch(cfg,     # as from `load_config`, for the sizes of its network
@@ -68,6 +68,14 @@ def pick_batch(cfg,     # as from `load_config`, for the sizes of its network
     while batch > max(1, images): batch //= 2
     says = f'about {bytes_in_words(need.total(batch))}'
     return batch, f'{says} of {bytes_in_words(free)} that are free' if free else says
+
+# %% ../../nbs/cli/09_init.ipynb #244e67b9
+def one_camera()->list: # of {name, p, parameters}
+    "What changes between drives with the same camera"
+    moves = dict(translate_percent=dict(x=[-.06, .06], y=[-.04, .04]), rotate=[-3, 3], scale=[.92, 1.12], shear=[-15, 15])
+    light = dict(MultiplyAndAddToBrightness=dict(mul=[.7, 1.3], add=[-25, 25]), AddToHueAndSaturation=dict(value=[-15, 15]))
+    return [dict(name='HorizontalFlip', p=.5), dict(name='Affine', p=.8, parameters=moves),
+            *(dict(name=k, p=.4, parameters=v) for k, v in light.items())]
 
 # %% ../../nbs/cli/09_init.ipynb #87190040
 def _size_text(size): return f'{size[0]}x{size[1]}'
@@ -117,9 +125,10 @@ def propose(splits, # dict of split → list of `LabelledImage`
     out.append((f'lanes an image: {total - lost:,} of {total:,} have a place{beyond}', dict(max_lanes=n)))
     settings = {k: v for _, o in out for k, v in o.items() if k in ('img_w', 'img_h', 'num_points', 'roi_head', 'max_lanes')}
     workers = min(4, max(1, cores - 1))
-    batch, says = pick_batch(_preset(base, workers=workers, **settings), len(train), free)
+    batch, says = pick_batch(_preset(base, workers=workers, **settings), len(train), free, 8 if weights else 16)
     out += [(f'{says}', dict(batch_size=batch)), (f'{cores} core{"s"*(cores > 1)}: one is left for the network', dict(workers=workers))]
-    steps = iterations(len(train), batch, .5 if weights else 1.)
+    if weights: out.append(('one camera: places in its lane, nods and leans, light', dict(augment=one_camera())))
+    steps = iterations(len(train), batch)
     epochs = steps*batch/len(train)
     out.append((f'every image {epochs:.0f} times', dict(total_iter=steps, scheduler=dict(warm_up_iters=max(1, steps//15)))))
     out.append(('epochs between validations: six in all', dict(eval_ep=max(1, round(epochs/6)))))
