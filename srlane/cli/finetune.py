@@ -29,7 +29,7 @@ def _config(args):
 
 # %% ../../nbs/cli/10_finetune.ipynb #61efabae
 @command('finetune', 'train the weights of the package further on your own labelled images', _finetune_options, init_options,
-         settings_option('total_iter=600 optimizer.lr=1e-3'))
+         settings_option('total_iter=600 optimizer.lr=1e-3'), example='srlane finetune frames')
 def _finetune(args):
     cfg = _config(args)
     with loading():

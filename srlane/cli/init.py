@@ -224,7 +224,8 @@ def init_config(args, # as `init_options` parse them
         if settings: print(f'  {", ".join(f"{k}={v}" for k, v in settings.items())}: {why}')
     return out
 
-@command('init', 'look at labelled images and write a configuration that trains on them', _folder_option, init_options)
+@command('init', 'look at labelled images and write a configuration that trains on them', _folder_option, init_options,
+         example='srlane init frames')
 def _init(args):
     out = init_config(args)
     name = shlex.quote(str(out))
