@@ -11,10 +11,10 @@ import numpy as np
 from ..lane import ABSENT, ROW, ImageGeometry, clip_polylines, clean_polylines, encode_rows, sample_lanes
 
 # %% ../../nbs/data/01_targets.ipynb #5626d4bb
-def network_lanes(lanes, # list of (n, 2) x, y in pixels of the original image
-                  geometry:ImageGeometry,
-                  matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
-                 )->list: # of (m, 2) in pixels of the network's image: clipped, bottom to top
+def network_lanes(lanes,                  # list of (n, 2) x, y in pixels of the original image
+                  geometry:ImageGeometry, # of the original image; its `matrix` leads to the network's
+                  matrix=None,            # (3, 3) change of geometry in pixels of the network's image; None: none
+                 )->list:                 # of (m, 2) in pixels of the network's image: clipped, bottom to top
     "Annotated lanes as the network's image shows them"
     m = geometry.matrix if matrix is None else matrix @ geometry.matrix
     pieces, _ = clip_polylines([np.asarray(o, float) @ m[:2,:2].T + m[:2,2] for o in lanes], *geometry.img_size)
@@ -64,12 +64,12 @@ def angle_maps(lanes, # list of (n, 2) as from `network_lanes`
     return maps
 
 # %% ../../nbs/data/01_targets.ipynb #6a062157
-def lane_targets(lanes, # list of (n, 2) as from `network_lanes`
-                 geometry:ImageGeometry,
-                 max_lanes:int=4,     # lanes that have a row; the others still mark the maps
-                 strides=(8, 16, 32), # pixels per cell of each map
-                 seg:bool=True,       # make `gt_seg` too: only the segmentation's loss reads it
-                )->dict: # gt_lane (max_lanes, 4 + P) float32; gt_angle and gt_seg, one (h, w) per stride
+def lane_targets(lanes,                  # list of (n, 2) as from `network_lanes`
+                 geometry:ImageGeometry, # its rows, and the size of the network's image
+                 max_lanes:int=4,        # lanes that have a row; the others still mark the maps
+                 strides=(8, 16, 32),    # pixels per cell of each map
+                 seg:bool=True,          # make `gt_seg` too: only the segmentation's loss reads it
+                )->dict:                 # gt_lane (max_lanes, 4 + P) float32; gt_angle and gt_seg, one (h, w) per stride
     "All training targets of an image"
     angles, segs = zip(*angle_maps(lanes, geometry, strides))
     targets = dict(gt_lane=lane_rows(lanes, geometry, max_lanes), gt_angle=list(angles))
