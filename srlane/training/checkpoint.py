@@ -20,10 +20,11 @@ class CheckpointError(OneLineError): "A checkpoint that cannot be used; the mess
 
 _savable = 'only tensors, numbers, strings, lists and dicts can be read again: look at what callbacks return as their `state`'
 
-def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
-                    path,  # its folder must be there; a link is followed
-                    previous=None): # name under which the file that was there before is kept
-    "Write a checkpoint under a temporary name, make sure it is on the disk, and move it into place"
+def save_checkpoint(state,         # dict of tensors, numbers, strings, lists and dicts
+                    path,          # its folder must be there; a link is followed
+                    previous=None, # name under which the file that was there before is kept
+                   ):
+    "Write a checkpoint under a temporary name, see that it is on the disk, move it into place; a `CheckpointError` leaves what was there"
     path = user_path(path)
     try:
         if not path.parent.is_dir(): raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

@@ -169,7 +169,7 @@ def weights_file(path # of a file or folder, or a name such as `small`
 def load_weights(net,  # a module
                  path, # of a checkpoint, or of a run's folder: its best model
                 )->LoadReport:
-    "Take over every weight whose name and shape fit; nothing is changed where none does, or where one is NaN"
+    "Take over every weight whose name and shape fit; a `CheckpointError`, and nothing is changed, where none does or where one is NaN"
     path, state = weights_file(path), net.state_dict()
     full, own = {bare_name(k): k for k in state}, {bare_name(k): v for k, v in state.items()}
     weights, source = find_weights(load_checkpoint(path), own, path)
