@@ -7,9 +7,10 @@ It changes nothing but `_proc` and `_docs`: what would write elsewhere works on 
 import argparse, json, os, re, shutil, subprocess, sys, tempfile, threading, time, traceback, venv, zipfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
-import house, notebooks
+import covered, house, notebooks
 
 root = Path(__file__).resolve().parent.parent
 
@@ -94,14 +95,20 @@ def check_house(tally:Tally):
 
 # --- Notebooks
 
+def check_coverage(tally:Tally, lines:str):
+    "What share of the package the notebooks ran: a line counts where a test ran it in its module, or in the cell that the module has it from"
+    share, below = covered.report(lines)
+    print(f'\ncoverage: {share:.1f} % of the lines of srlane/, by the tests of the notebooks' + (f'; modules below {covered.enough} %:' if below else ''), *below, sep='\n  ')
+    tally(f'coverage: at least {covered.enough} % of the lines of the package', [f'{share:.1f} %'] if share < covered.enough else [])
+
 def check_lint(tally:Tally):
     paths = notebooks.notebooks()
     tally.attempt('notebooks: lint', lambda: [m for p in paths for m in notebooks.lint(p)])
     named = f'{root}/data', '/tmp/x', 'File "/opt/a.b", line 1', 'File /opt/lib.so:3, in f', '/opt/lib/x.py:3: UserWarning'
     tally('notebooks: lint notices the folders of a machine', [t for t in named if not notebooks.machine_path([dict(text=t)])])
 
-def check_notebook(tally:Tally, path:Path, forks, flags:str):
-    ok, secs, text = notebooks.test_one(path, forks, flags)
+def check_notebook(tally:Tally, path:Path, forks, flags:str, lines:str):
+    ok, secs, text = notebooks.test_one(path, forks, flags, lines)
     tally(f'notebook {path.relative_to(root)}', [] if ok else [text], secs)
 
 # --- Documentation
@@ -202,9 +209,13 @@ def script(tally:Tally, forks, name:str, *cmd, look=lambda out: []): # `look`: i
         return look(text) if status == 0 else [text]
     tally.attempt(name, attempt)
 
-def fault_groups()->list:
+# Runs on several processes, and a hundred starts of loaders: minutes for each, so only with the slow cells
+slow_faults = 'memory uneven nolanes launch restarts'.split()
+
+def fault_groups(slow:bool)->list:
     "The groups of `tools/stress.py`"
-    return re.findall(r'(\w+)=', re.search(r'^groups = dict\((.*)\)', (root/'tools/stress.py').read_text(encoding='utf-8'), re.M)[1])
+    every = re.findall(r'(\w+)=', re.search(r'^groups = dict\((.*)\)', (root/'tools/stress.py').read_text(encoding='utf-8'), re.M)[1])
+    return [g for g in every if slow or g not in slow_faults]
 
 def check_bench(tally:Tally, forks, path:Path):
     "A benchmark still runs, on its smallest setting, and ends with a line of JSON; no number is judged"
@@ -224,15 +235,16 @@ def check_browser(tally:Tally):
 # What takes longest, begun first: else the last of two cores waits for it alone
 first = 'fuzz faults/guards faults/devices notebooks/reference/export notebooks/30_runner browser'.split()
 
-def jobs(flags:str, forks)->dict: # group -> {name: function of a tally}
+def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tally}
     "All that is to be done, in pieces that may run beside one another"
-    notebook = lambda p: lambda t: check_notebook(t, p, forks, flags)
+    notebook, slow = lambda p: lambda t: check_notebook(t, p, forks, flags, lines), 'slow' in flags.split()
+    hostile = ['tools/fuzz.py', '--quick', '--planted'] + ['--inputs', 600]*(not slow)      # `make fuzz` and `make stress` run them whole
     return dict(
         export=dict(all=check_export), house=dict(all=check_house),
         notebooks=dict(lint=check_lint, **{notebooks.short(p): notebook(p) for p in notebooks.notebooks()}),
         docs=dict(all=check_docs), wheel=dict(all=check_wheel), browser=dict(all=check_browser),
-        faults={g: lambda t, g=g: script(t, forks, f'faults: {g}', 'tools/stress.py', '--quick', g) for g in fault_groups()},   # `make stress` runs it whole
-        fuzz=dict(all=lambda t: script(t, forks, 'fuzz: hostile input gives a result or one clear line', 'tools/fuzz.py', '--quick', '--planted')),   # `make fuzz` likewise
+        faults={g: lambda t, g=g: script(t, forks, f'faults: {g}', 'tools/stress.py', '--quick', g) for g in fault_groups(slow)},
+        fuzz=dict(all=lambda t: script(t, forks, 'fuzz: hostile input gives a result or one clear line', *hostile)),
         bench={p.stem: lambda t, p=p: check_bench(t, forks, p) for p in sorted((root/'bench').glob('*.py')) if '__main__' in p.read_text(encoding='utf-8')})
 
 def main():
@@ -241,8 +253,9 @@ def main():
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow; notebooks get new processes')
     p.add_argument('--fast', action='store_true', help='the inner loop: export, house, lint, and in the first 80 seconds the notebooks that differ from main or use one that does')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    with notebooks.tests(fresh=bool(args.flags)) as forks, ThreadPoolExecutor(os.cpu_count() or 1) as ex:
-        groups = jobs(args.flags, forks)
+    with notebooks.tests(fresh=bool(args.flags)) as forks, tempfile.TemporaryDirectory(prefix='srlane-') as lines, ThreadPoolExecutor(os.cpu_count() or 1) as ex:
+        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in (args.groups or ['notebooks'])
+        groups = jobs(args.flags, forks, lines if counting else '')
         if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
         todo = {f'{g}/{name}'.removesuffix('/all'): f for g in args.groups or groups for name, f in groups[g].items()}
         order, late = sorted(todo, key=lambda n: first.index(n) if n in first else len(first)), []
@@ -253,6 +266,7 @@ def main():
             except Exception: tally(name, [traceback.format_exc()])
         try: list(ex.map(job, order))
         except KeyboardInterrupt: ex.shutdown(cancel_futures=True); raise
+        if counting: check_coverage(tally, lines)
     if args.fast: print(f'\n{len(order) - 3} notebooks differ from main or use one that does; {len(late)} of them, the furthest, were not tested' + ''.join(f'\n  {n}' for n in late[:9]))
     if tally.failed: print('\nFailed:', *tally.failed, sep='\n  ')
     print(f'\n{time.time() - start:.0f} s')
