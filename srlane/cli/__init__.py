@@ -7,9 +7,9 @@ __all__ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']
 
 # %% ../../nbs/cli/index.ipynb #24d479b3
 from .parser import build_parser, main, parse, run_line
+import srlane.cli.predict      # the commands register themselves, in the order of the map
 from .train import demo_roads
-# the commands of these register themselves
-import srlane.cli.predict, srlane.cli.export, srlane.cli.bench, srlane.cli.eval, srlane.cli.prepare, srlane.cli.tune
-import srlane.cli.convert, srlane.cli.init
+import srlane.cli.convert, srlane.cli.init, srlane.cli.prepare, srlane.cli.tune
+import srlane.cli.eval, srlane.cli.export, srlane.cli.bench, srlane.cli.completion
 
 _all_ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']

@@ -27,7 +27,7 @@ def _bench_options(p):
     p.add_argument('--json', type=path_name, metavar='FILE', help='write all numbers to this file; - is standard output')
     p.add_argument('--quick', action='store_true', help='a moment for each, only to see that it works')
 
-@command('bench', 'measure how fast a network is, in every runtime there is', _bench_options)
+@command('bench', 'measure how fast a network is, in every runtime there is', _bench_options, example='srlane bench best.ckpt')
 def bench(args):
     with loading(): from srlane.benchmark import benchmark
     from srlane.metrics.score import assert_writable

@@ -53,7 +53,8 @@ def _convert_options(p):
     p.add_argument('--curbs', action='store_true', help='BDD100K, OpenLane: take curbs too')
     p.add_argument('--pictures', type=whole_number(0, 1000), default=12, metavar='N', help='images to draw with their lanes')
 
-@command('convert', 'convert labels of any format, and say what was left out', _convert_options)
+@command('convert', 'convert labels of any format, and say what was left out', _convert_options,
+         example='srlane convert frames lanes')
 def _convert(args):
     with loading():
         from srlane.basics import write_whole

@@ -48,7 +48,8 @@ def _processes(asked):
     "Worker processes: as many as were asked for, otherwise one for each core; none beside other threads, which no process can take over"
     return asked if asked is not None else core_count() if threading.active_count() == 1 and core_count() > 1 else 0
 
-@command('eval culane', 'score predictions as the official CULane evaluator does', _culane_options, _output_options)
+@command('eval culane', 'score predictions as the official CULane evaluator does', _culane_options, _output_options,
+         example='srlane eval culane predictions ~/CULane')
 def _eval_culane(args):
     from srlane.metrics import MEAN_IOUS, eval_culane
     outputs = _outputs(args)
@@ -63,7 +64,8 @@ def _tusimple_options(p):
     p.add_argument('predictions', type=path_name, metavar='PRED.json', help='file of predictions, one JSON object per line')
     p.add_argument('labels', type=path_name, metavar='LABELS.json', nargs='+', help='label files, one JSON object per line')
 
-@command('eval tusimple', 'score predictions as the official TuSimple evaluator does', _tusimple_options, _output_options)
+@command('eval tusimple', 'score predictions as the official TuSimple evaluator does', _tusimple_options, _output_options,
+         example='srlane eval tusimple pred.json test_label.json')
 def _eval_tusimple(args):
     from srlane.metrics import eval_tusimple
     outputs = _outputs(args)
@@ -78,7 +80,8 @@ def _lanes_options(p):
     p.add_argument('--lane_width', type=whole_number(2, 1000), default=0, metavar='N',
                    help='width at which lanes are drawn, in pixels (default: 30 where an image is 1640 wide, and in proportion)')
 
-@command('eval lanes', 'score predictions on an index of images of any size', _lanes_options, _output_options)
+@command('eval lanes', 'score predictions on an index of images of any size', _lanes_options, _output_options,
+         example='srlane eval lanes predictions val.jsonl')
 def _eval_lanes(args):
     from srlane.data.evaluation import evaluate_files
     from srlane.data.lanes import Lanes

@@ -26,7 +26,8 @@ def _export_options(p):
                    help='a preset or a file, for weights that do not hold their configuration')
     p.add_argument('-o', '--out', type=path_name, metavar='OUT', help='file to write (default: beside the checkpoint; for small: here)')
 
-@command('export', 'write a network as ONNX, OpenVINO or torch.export', _export_options)
+@command('export', 'write a network as ONNX, OpenVINO or torch.export', _export_options,
+         example='srlane export best.ckpt --to onnx')
 def export(args):
     with loading(): from srlane.export import export
     print(export(args.weights, args.to, args.out, args.batch, args.half, args.int8, args.nms, args.images, args.config))

@@ -193,7 +193,8 @@ def _plan(args):
     return source, kind, root, out, ready
 
 # %% ../../nbs/cli/09_init.ipynb #50ee407d
-@command('init', 'look at labelled images and write a configuration that trains on them', _init_options)
+@command('init', 'look at labelled images and write a configuration that trains on them', _init_options,
+         example='srlane init frames')
 def _init(args):
     source, kind, root, out, ready = _plan(args)
     with loading():

@@ -36,15 +36,16 @@ def path_name(text):
     return os.path.expanduser(text)
 
 # %% ../../nbs/cli/00_parser.ipynb #3658849d
-_commands = {}     # name → its function, its options, its line of help
+_commands = {}     # name → its function, its options, its line of help, an example
 
 def command(name:str,      # as it is typed
             help:str,      # one line
             *options,      # functions that add options to its parser
+            example:str='',# a command line to begin with
            ):
     "A decorator that makes a function a command of `srlane`"
     def register(f):
-        _commands[name] = f, options, help
+        _commands[name] = f, options, help, example or f'srlane {name}'
         return f
     return register
 
@@ -89,16 +90,24 @@ def build_parser()->argparse.ArgumentParser:
     parser.add_argument('--debug', action='store_true', help='show where an error arose')
     top = parser.add_subparsers(title='commands', dest='command', required=True, metavar='COMMAND')
     groups = {}
-    for name, (f, options, help) in _commands.items():
+    for name, (f, options, help, example) in _commands.items():
         group, _, last = name.rpartition(' ')
         if group and group not in groups:
             p = top.add_parser(group, help=_groups[group], description=_groups[group], formatter_class=_Format)
             groups[group] = p.add_subparsers(title='benchmarks', dest='benchmark', required=True, metavar='BENCHMARK')
-        p = groups.get(group, top).add_parser(last, help=help, description=help, formatter_class=_Format)
+        p = groups.get(group, top).add_parser(last, help=help, description=help, epilog=f'example: {example}', formatter_class=_Format)
         p.set_defaults(run=f, parser=p)
         p.add_argument('--debug', action='store_true', default=argparse.SUPPRESS, help=argparse.SUPPRESS)   # also behind the command
         for add in options: add(p)
     return parser
+
+# %% ../../nbs/cli/00_parser.ipynb #f1a5700b
+def _command_map()->str:
+    "Every command, by an example"
+    width = max(len(example) for *_, example in _commands.values())
+    lines = [f'  {example:{width}}  {help}' for _, _, help, example in _commands.values()]
+    return '\n'.join([f'srlane {__version__} trains the SRLane lane detector, validates it, and finds lanes with it', '', *lines, '',
+                      'srlane COMMAND --help says more'])
 
 # %% ../../nbs/cli/00_parser.ipynb #52141671
 def parse(argv=None, # words of the command line; None: those of this process
@@ -178,8 +187,10 @@ def main(argv=None, # words of the command line; None: those of this process
         if hasattr(stream, 'reconfigure') and stream.errors == 'strict': stream.reconfigure(errors='replace')
     args = None
     try:
-        args = parse(argv)
-        with _handled(signal.SIGTERM, _end, signal.SIG_DFL): args.run(args)
+        if not (sys.argv[1:] if argv is None else argv): print(_command_map())
+        else:
+            args = parse(argv)
+            with _handled(signal.SIGTERM, _end, signal.SIG_DFL): args.run(args)
         sys.stdout.flush()
         return 141 if _nobody_reads() else 0
     except SystemExit:

@@ -92,7 +92,8 @@ def _annotate(results, predictor, source, track, **how):
     if done.interrupted: raise KeyboardInterrupt
 
 # %% ../../nbs/cli/03_predict.ipynb #9898779b
-@command('predict', 'find lanes in images and videos', _source_option, _network_options, _lane_options, _result_options)
+@command('predict', 'find lanes in images and videos', _source_option, _network_options, _lane_options, _result_options,
+         example='srlane predict drive.mp4 --track')
 def predict(args):
     with loading():
         from srlane.predict import Predictor

@@ -16,7 +16,8 @@ def _prepare_options(p):
                    help='train, val, test: the splits to prepare')
 
 @command('prepare', 'decode, crop and shrink images once, for faster training', config_option,
-         settings_option('data_root=~/CULane prepared=/fast/disk prepared_frames=crop'), _prepare_options)
+         settings_option('data_root=~/CULane prepared=/fast/disk prepared_frames=crop'), _prepare_options,
+         example='srlane prepare culane_r18 data_root=roads')
 def prepare(args):
     with loading(): from srlane.data.loader import build_dataset
     from srlane.data.prepare import prepare as prepare_split

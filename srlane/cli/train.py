@@ -31,7 +31,8 @@ def _synth_options(p):
     p.add_argument('--workers', type=whole_number(0, 1024), metavar='N', help='worker processes (default: one per core)')
 
 # %% ../../nbs/cli/01_train.ipynb #f34c77b9
-@command('synth', 'make a data set of synthetic roads', _synth_options, _road_options(1600, 128, 128, 0))
+@command('synth', 'make a data set of synthetic roads', _synth_options, _road_options(1600, 128, 128, 0),
+         example='srlane synth roads')
 def synth(args):
     from srlane.synth import make_culane, make_tusimple
     n, make = args.train + args.val + args.test, dict(culane=make_culane, tusimple=make_tusimple)[args.layout]
@@ -98,7 +99,7 @@ def _unlisted(*options):
 
 # %% ../../nbs/cli/01_train.ipynb #2c818d06
 @command('check', 'check a data set before training on it', config_option, settings_option('data_root=~/CULane'), _check_options,
-         _unlisted(_load_option, _seed_option, _view_option, _run_options))
+         _unlisted(_load_option, _seed_option, _view_option, _run_options), example='srlane check culane_r18 data_root=roads')
 def check(args):
     from srlane.look.report import report_check
     from srlane.metrics.score import assert_writable
@@ -112,7 +113,7 @@ def _close(runner):
     runner.close()
     join_processes(getattr(runner.fabric.strategy.launcher, 'procs', ()))
 
-@command('train', 'train a network', config_option, *_for_training)
+@command('train', 'train a network', config_option, *_for_training, example='srlane train culane_r18 data_root=roads')
 def train(args):
     with loading(): from srlane.runner import Runner
     runner = Runner(config_of(args))
@@ -141,7 +142,8 @@ def _validate_exported(cfg, split):
     recorder.close()
 
 @command('validate', 'validate a network on a split', config_option, settings_option('data_root=~/CULane batch_size=8'), _validate_options,
-         _view_option, _run_options, _unlisted(_load_option, _seed_option))
+         _view_option, _run_options, _unlisted(_load_option, _seed_option),
+         example='srlane validate culane_r18 data_root=roads --weights best.ckpt')
 def validate(args):
     from srlane.predict.exported import is_exported
     with loading(): from srlane.runner import Runner

@@ -26,7 +26,7 @@ def _advice(weights, config, conf, distance, written=None):
     else: yield f"for a validation: srlane validate {shlex.quote(config or 'CONFIG')} -w {shlex.quote(weights)} {chosen}"
 
 # %% ../../nbs/cli/07_tune.ipynb #b2a4be49
-@command('tune', 'choose confidence and NMS distance on the validation split', _tune_options)
+@command('tune', 'choose confidence and NMS distance on the validation split', _tune_options, example='srlane tune best.ckpt')
 def _tune(args):
     with loading():
         from srlane.config import experiment, save_config

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ...basics import check_number, user_path, write_whole
 from ..files import DataError
-from .folders import assert_new, match_images, new_folder
+from .folders import assert_new, label_files, match_images, new_folder
 from .jsonl import write_index
 from .recognise import FORMATS, read_labels, recognise, writer
 from .record import Dropped, Labels, LabelledImage, dropped_table
@@ -131,6 +131,17 @@ def _write_lanes(records, folder, target):
     named = [LabelledImage(name(o), o.size, o.lanes, o.attributes, o.clip, o.where, o.split) for o in records]
     for split in dict.fromkeys(o.split for o in named): write_index(folder/f'{split}.jsonl', [o for o in named if o.split == split])
 
+# %% ../../../nbs/data/formats/15_convert.ipynb #f0a3c001
+_photos = '.jpg', '.jpeg', '.png', '.bmp', '.webp'
+
+def _note_unlabelled(found,    # `Labels`
+                     labelled, # real paths of the images that have a label
+                     places):  # folders
+    "Say how many images have no label"
+    for place in {os.path.realpath(user_path(p)) for p in places if os.path.isdir(user_path(p))}:
+        without = [p for p in label_files(place, _photos) if os.path.realpath(p) not in labelled]
+        if without: found.drop(without[0], 'no label', len(without), 'image')
+
 # %% ../../../nbs/data/formats/15_convert.ipynb #bd85c2bf
 def convert_labels(source,      # a file or folder of labels
                    target,      # to be made: a folder, or a file for CVAT, COCO, VIA and BDD100K
@@ -142,14 +153,18 @@ def convert_labels(source,      # a file or folder of labels
     "Labels of one format as those of another"
     target = str(user_path(target))
     assert_new(target)
+    if os.path.abspath(target).startswith(os.path.abspath(user_path(source)) + os.sep):
+        raise DataError(f'{target}: lies in {source}, where it would be taken for more labels; give a place beside it')
     for d in options.get('images', ()):
         if not os.path.isdir(d): raise DataError(f'images={d}: no such folder')
     write = None if to == 'lanes' else writer(to)
     if not format: format = recognise(source)
     def read(**more):
         found = read_labels(source, format, check=False, **options, **more)
+        labelled = {os.path.realpath(o.image) for o in found.images}
         _some(match_images(found))
         _once(found)
+        _note_unlabelled(found, labelled, [source, *options.get('images', ())])
         how = assign_splits(found, split, val, test, seed)
         if to in ('lanes', 'culane'): _with_points(found)
         return found, how

@@ -16,7 +16,7 @@ from .folders import label_files, match_images
 from .jsonl import label_text, parse_json, read_index, read_json, read_label, write_index
 from .record import Labels
 
-def _folder_index(path, **_):
+def _folder_index(path):
     "All splits of a tree with an index, or one index"
     path = user_path(path)
     found, files = Labels(path), [path/f'{s}.jsonl' for s in ('train', 'val', 'test')] if path.is_dir() else [path]
@@ -120,8 +120,9 @@ def read_labels(path,            # a file or folder of labels
     "Labels of any format"
     read = reader(format or recognise(path))
     takes = inspect.signature(read).parameters
-    unknown = [k for k in options if k not in takes and read is not _folder_index]
-    if unknown: raise DataError(f'{unknown[0]}: the reader of this format has no such option; it has {", ".join([*takes][1:])}')
+    has = ', '.join(k for k in ('images', 'identity', 'curbs') if k in takes) or 'none'
+    for k in options:
+        if k not in takes: raise DataError(f'{k}: labels of the format {format or recognise(path)} have no such option; they have: {has}')
     found = read(path, **options)
     if check: match_images(found).done('labels with images')
     return found
