@@ -209,8 +209,8 @@ def script(tally:Tally, forks, name:str, *cmd, look=lambda out: []): # `look`: i
         return look(text) if status == 0 else [text]
     tally.attempt(name, attempt)
 
-# Runs on several processes, and a hundred starts of loaders: minutes for each, so only with the slow cells
-slow_faults = 'memory uneven nolanes launch restarts'.split()
+# What takes minutes, most of it starts of processes: only with the slow cells
+slow_faults = 'memory uneven nolanes dead launch restarts'.split()
 
 def fault_groups(slow:bool)->list:
     "The groups of `tools/stress.py`"
