@@ -198,7 +198,7 @@ def validate(self:Runner,
         found = self.find_lanes(batches, interruptible=training, then=evaluation.add if self.fabric.world_size == 1 else None)
         if training and self.should_stop(now=True):
             raise ValidationInterrupted(f'{split}, step {self.state.step}: validation interrupted by stop request; it will run on resume')
-        score = self.score(evaluation, gather_lanes(self.fabric, found))
+        score = self.score(evaluation, gather_lanes(self.fabric, found, self.network.roi_head.attributes))
         self.recorder.record_validation(score, split, memory_used(self.fabric.device))
         if split == 'val': self.keep_best(score.metric)
         validation = Validation(score.metric, score)

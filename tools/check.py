@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser readme (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -134,6 +134,13 @@ def check_docs(tally:Tally):
     tally.attempt('docs: the site builds', lambda: run(sys.executable, 'tools/docs.py', 'render') and [])
     if len(tally.failed) > failures: return tally.skip('docs: the checks of the site', 'it did not build')
     for name, problems in docs.check().items(): tally(f'docs: {name}', problems)
+    check_page(tally)
+
+def check_page(tally:Tally):
+    "The page of the site just built that finds lanes in the visitor's browser"
+    import page
+    if why := page.missing(root/'_docs'): return tally.skip('docs: lanes in a browser', why)
+    tally.attempt('docs: a browser finds the lanes of the Predictor', lambda: run(sys.executable, 'tools/page.py', 'test', env=dict(OMP_NUM_THREADS='1')) and [])
 
 # --- The wheel, as a user gets it
 
@@ -227,13 +234,17 @@ def check_bench(tally:Tally, forks, path:Path):
 def check_browser(tally:Tally):
     "Start, hold, validate, save, stop and reload a run in a real browser, where there is one"
     import browser
-    if why := browser.missing(): return tally.skip('browser: a run in JupyterLab', why)
+    if why := browser.missing(*browser.notebook_packages): return tally.skip('browser: a run in JupyterLab', why)
     tally.attempt('browser: a run in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
+
+def check_readme(tally:Tally):
+    "What the README tells a newcomer to type"
+    tally.attempt('readme: its commands run in a fresh clone and a new environment', lambda: run(sys.executable, 'tools/readme.py') and [])
 
 # --- All of it
 
 # What takes longest, begun first: else the last of two cores waits for it alone
-first = 'fuzz faults/guards faults/devices notebooks/reference/export notebooks/30_runner browser'.split()
+first = 'readme fuzz faults/guards faults/devices notebooks/reference/export notebooks/30_runner browser docs'.split()
 
 def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tally}
     "All that is to be done, in pieces that may run beside one another"
@@ -242,7 +253,7 @@ def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tal
     return dict(
         export=dict(all=check_export), house=dict(all=check_house),
         notebooks=dict(lint=check_lint, **{notebooks.short(p): notebook(p) for p in notebooks.notebooks()}),
-        docs=dict(all=check_docs), wheel=dict(all=check_wheel), browser=dict(all=check_browser),
+        docs=dict(all=check_docs), wheel=dict(all=check_wheel), browser=dict(all=check_browser), readme=dict(all=check_readme),
         faults={g: lambda t, g=g: script(t, forks, f'faults: {g}', 'tools/stress.py', '--quick', g) for g in fault_groups(slow)},
         fuzz=dict(all=lambda t: script(t, forks, 'fuzz: hostile input gives a result or one clear line', *hostile)),
         bench={p.stem: lambda t, p=p: check_bench(t, forks, p) for p in sorted((root/'bench').glob('*.py')) if '__main__' in p.read_text(encoding='utf-8')})

@@ -22,7 +22,7 @@ def _road_options(train, val, test, least):
     return add
 
 def _synth_options(p):
-    p.add_argument('layout', choices=['culane', 'tusimple'], help='layout of the folders and format of the labels')
+    p.add_argument('layout', choices=['culane', 'tusimple', 'lanes'], help='layout of the folders and format of the labels')
     p.add_argument('root', type=path_name, metavar='ROOT', help='folder to write; files in it that srlane has not made are left alone')
     p.add_argument('--categories', nargs='+', metavar='NAME', help='only roads of these CULane categories')
     p.add_argument('--ranges', choices=['narrow', 'wide'], default='narrow',
@@ -34,8 +34,8 @@ def _synth_options(p):
 @command('synth', 'make a data set of synthetic roads', _synth_options, _road_options(1600, 128, 128, 0),
          example='srlane synth roads')
 def synth(args):
-    from srlane.synth import make_culane, make_tusimple
-    n, make = args.train + args.val + args.test, dict(culane=make_culane, tusimple=make_tusimple)[args.layout]
+    from srlane.synth import make_culane, make_lanes, make_tusimple
+    n, make = args.train + args.val + args.test, dict(culane=make_culane, tusimple=make_tusimple, lanes=make_lanes)[args.layout]
     if not n: raise ValueError('--train 0 --val 0 --test 0: no roads to make')
     if args.categories and args.layout == 'tusimple': raise ValueError('--categories: TuSimple has no categories; leave it out')
     extra = dict(categories=args.categories) if args.categories else {}

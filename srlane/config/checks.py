@@ -96,6 +96,16 @@ def _head_misfits(c):
     for k in ('z_mean', 'z_std'):
         if len(c[k]) not in (1, stages): yield k, wanted
 
+def _attribute_misfits(c):
+    "Attributes that no label can have, or that a lane does not keep"
+    key, named = 'roi_head.attributes', c['roi_head']['attributes']
+    for name, classes in named.items():
+        words = isinstance(classes, list) and all(isinstance(o, str) for o in classes)
+        if not words or len(classes) < 2 or len({*classes}) < len(classes):
+            yield key, f'{name}: {classes}: give two or more names, such as {{style: [solid, dashed]}}'
+        if name == 'side': yield key, 'side: it changes when an image is mirrored, so that it cannot be learned: leave it out'
+    if named and c['dataset']['train']['type'] != 'Lanes': yield key, 'only labels of the dataset Lanes have attributes: leave it out'
+
 # %% ../../nbs/config/06_checks.ipynb #09be4d56
 def _type_misfits(c):
     "What is wrong with settings that can be of several types"
@@ -116,7 +126,8 @@ def _type_misfits(c):
 def _misfits(c # tree of `Config`, resolved: dicts and lists
             ):  # (key, what is wrong and what to give) pairs
     "What does not fit together in a configuration whose values are all within their bounds"
-    for check in (_image_misfits, _size_misfits, _metric_misfits, _backbone_misfits, _head_misfits, _type_misfits): yield from check(c)
+    for check in (_image_misfits, _size_misfits, _metric_misfits, _backbone_misfits, _head_misfits, _attribute_misfits, _type_misfits):
+        yield from check(c)
 
 # %% ../../nbs/config/06_checks.ipynb #b448bf0f
 _augmentation = 'srlane.data.transforms:build_augmentation'

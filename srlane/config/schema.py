@@ -130,6 +130,8 @@ class RefineConfig:
     sample_points:int = number(36, 1, 8192) # points along a proposal at which features are sampled
     num_groups:int = number(6, 1, 8192)     # segments that the points are grouped into
     n_candidates:int = number('${angle_map_size[0]}', 1, 10**4)   # proposals that a labelled lane may have in training, at most
+    # what lanes are told apart by (Lanes): {style: [solid, dashed, double], colour: [white, yellow]}, as the labels name it
+    attributes:Dict[str, Any] = field(default_factory=dict)
 
 @dataclass
 class TestConfig:
@@ -226,6 +228,7 @@ class LossSettings:
     angle_loss_weight:float = number(5., 0, 1e6)  # the sketch's angles
     attn_loss_weight:float = number(0., 0, 1e6)   # attention to the proposals closest to the lane
     seg_loss_weight:float = number(0., 0, 1e6)    # a segmentation of the lanes, for training only
+    attribute_loss_weight:float = number(1., 0, 1e6)  # classes of the attributes, where roi_head.attributes names some
     iou_slope:str = one_of('published', 'published', 'exact')  # the slope that widens a lane's stripe; exact: that of the original image
     iou_radius:float = number(7.5, 0.1, 8192)     # half a lane's stripe, pixels of the network's image; four times that in the assignment
     assign_cost:str = one_of('published', 'published', 'laneiou')  # laneiou: rows that only one of the lanes has count too

@@ -19,7 +19,7 @@ from .files import DataError, Entry, NoAccessError, errors_at, existing_files, e
 from .frames import moving_frames
 from .images import decoding_shrink, image_size, read_image
 from .prepared import DamagedError, Source
-from .targets import lane_targets, left_out, network_lanes
+from .targets import lane_targets, left_out, network_pieces
 from .transforms import Augmentation
 from .tusimple import TUSIMPLE_FOLDERS, TuSimpleLabel, parse_tusimple, tusimple_files, tusimple_labels, tusimple_lanes
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 class LaneDataset(Dataset):
     "Images with lanes: samples for training, or images and their labels for evaluation"
     metric = 'culane'   # how predictions are scored, see srlane.data.evaluation
+    attributes = {}     # that lanes are told apart by: name → classes
     def __init__(self,
                  root,                     # folder of the download
                  split:str,                # train, val, test, …
@@ -307,7 +308,7 @@ def source(self:LaneDataset,
 def sample(self:LaneDataset,
            i:int,       # index
            epoch:int=0, # another epoch is another augmentation
-          )->dict: # `img` (3, H, W) uint8 and `meta`; for training `gt_lane`, `gt_angle` too, and `gt_seg` where asked for
+          )->dict: # `img` (3, H, W) uint8 and `meta`; for training `gt_lane`, `gt_angle` too; `gt_seg`, `gt_attribute` where asked for
     "One sample, or a `DataError`"
     source = self.source(i)
     geometry = source.geometry
@@ -317,13 +318,15 @@ def sample(self:LaneDataset,
     for _ in range(10):
         augment = self.augment.drawn(rng)
         matrix = augment.matrix(rng, geometry.img_size)
-        try: t = lane_targets(network_lanes(lanes, geometry, matrix), geometry, self.max_lanes, self.strides, seg=self.seg)
+        pieces, owners = network_pieces(lanes, geometry, matrix)
+        try: t = lane_targets(pieces, geometry, self.max_lanes, self.strides, seg=self.seg)
         except ValueError as e: why = e
         else: break
     else: raise DataError(f"{self.items[i].where}: no targets after 10 augmentations: {why}")
     img = augment(source.network_image(matrix), rng)
     out = dict(img=to_tensor(img), gt_lane=torch.from_numpy(t['gt_lane']), gt_angle=[torch.from_numpy(o).float() for o in t['gt_angle']])
     if self.seg: out['gt_seg'] = [torch.from_numpy(o) for o in t['gt_seg']]
+    if self.attributes: out['gt_attribute'] = self.classes_of(self.items[i], owners)
     return {**out, 'meta': self.meta(i, geometry)}
 
 # %% ../../nbs/data/08_datasets.ipynb #c5553367

@@ -21,6 +21,8 @@ from .lanes import Lanes
 from .tusimple import tusimple_line
 from ..lane import read_culane
 from ..metrics import Score, tusimple_score
+from ..metrics.attributes import attribute_notes, attribute_scores
+from ..metrics.matches import culane_matches
 from ..metrics.culane import CULANE_WIDTH, gather_score, score_group, size_groups
 
 # %% ../../nbs/data/11_evaluation.ipynb #a058e98b
@@ -97,14 +99,16 @@ class Evaluation:
     "The official metric of a split, of lanes that come batch by batch"
     def __init__(self,
                  dataset:LaneDataset, # a split as `build_dataset(…, is_train=False)` gives it
-                ): self.dataset, self.rounded, self.index, self.parts = dataset, {}, [], []
+                ): self.dataset, self.rounded, self.index, self.parts, self.found = dataset, {}, [], [], {}
 
 @patch
 def add(self:Evaluation,
         found:dict, # image index → list of `Lane`
        ):
     "Lanes of more images; those of images that were added before are left as they are"
-    self.compare(rounded_lanes(self.dataset, {i: o for i, o in found.items() if i not in self.rounded}))
+    new = {i: o for i, o in found.items() if i not in self.rounded}
+    if self.dataset.attributes: self.found |= new
+    self.compare(rounded_lanes(self.dataset, new))
 
 @patch
 def compare(self:Evaluation,
@@ -136,6 +140,7 @@ def score(self:Evaluation,
             index = [[place[i] for i in some] for some in self.index]
             sizes, widths = zip(*(_canvas(data, i) for i in rounded))
             score = gather_score(self.parts, index, names, data.categories(names), (.5,), [*sizes], [*widths])
+            if self.found: self.score_attributes(score, [*rounded])
         else: score = tusimple_score([*rounded.values()], [o.lanes for o in labels], [o.h_samples for o in labels], names=names)
         if writing: writing.result()
     return score
@@ -149,6 +154,17 @@ def evaluate(dataset:LaneDataset, # a split as `build_dataset(…, is_train=Fals
     evaluation = Evaluation(dataset)
     evaluation.add(by_index(dataset, found))
     return evaluation.score(work_dir)
+
+# %% ../../nbs/data/11_evaluation.ipynb #4e8cfac3
+@patch
+def score_attributes(self:Evaluation, score:Score, indices): # of the score's images
+    "Add to a score how many of the matched lanes are told right what they look like"
+    data, lanes = self.dataset, [self.found[i] for i in indices]
+    hits = zip(indices, lanes, culane_matches(score, lanes, image_geometries(data, indices)))
+    named = lambda lane: {k: v for k, (v, _) in lane.attributes.items()}
+    pairs = [(data.looks(data.items[i])[a], named(found[p])) for i, found, m in hits for a, p, _ in m.hits]
+    score.results['attributes'] = scores = attribute_scores(pairs, data.attributes)
+    score.notes += attribute_notes(scores)
 
 # %% ../../nbs/data/11_evaluation.ipynb #0d09e317
 def evaluate_files(dataset:Lanes, # an index, as for an evaluation

@@ -125,6 +125,7 @@ class SplitCheck:
     lanes:Counter     # number of lanes → images
     sizes:Counter     # (w, h) → images
     findings:dict     # kind → list of `Example`
+    looks:dict = field(default_factory=dict) # name of an attribute → Counter of what labels say of it
     def __len__(self): return len(self.entries)
 
 # %% ../../nbs/data/12_findings.ipynb #a7f5be7b
@@ -166,6 +167,14 @@ def rows(self:DataCheck)->list: # a row for each split: name, images, lanes, ima
     return [(s.name, f'{len(s):,}', f'{sum(k*v for k, v in s.lanes.items()):,}',
              ', '.join(f'{v:,} with {k}' for k, v in sorted(s.lanes.items())) or '–', sizes(s)) for s in self.splits]
 
+@patch
+def looks(self:DataCheck)->list: # a sentence for each attribute of a split
+    "What labels say of the lanes besides their place"
+    def words(found):
+        shown = [f'{n:,} {k}' for k, n in found.most_common(6)]
+        return ', '.join(shown + [f'{len(found) - 6:,} other values']*(len(found) > 6))
+    return [f'{s.name}: {name} of {sum(found.values()):,} lanes: {words(found)}' for s in self.splits for name, found in s.looks.items()]
+
 def _texts(finding, examples):
     "Example lines of a finding, and how many more there are"
     lines = [f'{e.where}: {e.says}' for e in finding.examples[:examples]]
@@ -175,6 +184,7 @@ def _texts(finding, examples):
 def to_text(self:DataCheck, examples:int=3)->str: # places shown of each finding
     "The report as text"
     lines = [f'{name:<6} {images:>8} images {lanes:>9} lanes   {per}   {sizes}' for name, images, lanes, per, sizes in self.rows()]
+    lines += self.looks()
     for f in self.findings:
         lines += ['', f'{f.severity}: {len(f):,} × {f.kind} ({f.split}): {f.advice}', *('    ' + o for o in _texts(f, examples))]
     return '\n'.join([*lines, '', self.title])
@@ -192,7 +202,7 @@ def to_markdown(self:DataCheck, examples:int=3)->str:
     "The report in Markdown"
     cell = lambda v: str(v).replace('|', '\\|')
     row = lambda cells: '| ' + ' | '.join(map(cell, cells)) + ' |'
-    lines = [f'**{self.title}**', '', row(_columns), '|:--|--:|--:|:--|:--|', *map(row, self.rows())]
+    lines = [f'**{self.title}**', '', row(_columns), '|:--|--:|--:|:--|:--|', *map(row, self.rows()), *(f'\n{o}' for o in self.looks())]
     for f in self.findings:
         lines += ['', f'- **{f.severity}: {len(f):,} × {f.kind}** ({f.split}): {f.advice}', *(f'  - `{o}`' for o in _texts(f, examples))]
     return '\n'.join(lines)
@@ -206,6 +216,7 @@ def to_html(self:DataCheck,
     cells = lambda tag, row: '<tr>' + ''.join(f'<{tag}>{html.escape(str(c))}</{tag}>' for c in row) + '</tr>'
     body = ''.join(cells('td', r) for r in self.rows())
     out = [f'<p><b>{self.title}</b></p><table><thead>{cells("th", _columns)}</thead><tbody>{body}</tbody></table>']
+    out += [f'<p>{html.escape(o)}</p>' for o in self.looks()]
     for f in self.findings:
         out.append(f'<h4><span class="{f.severity}">{f.severity}</span>: {len(f):,} × {f.kind} ({html.escape(f.split)})</h4>'
                    f'<p>{html.escape(f.advice[0].upper() + f.advice[1:])}.</p>')

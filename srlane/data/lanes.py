@@ -10,6 +10,7 @@ import hashlib, os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+import torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
 from ..basics import user_path
@@ -18,6 +19,7 @@ from .files import DataError, Entry, NoAccessError, errors_at, no_access, read_o
 from .formats.jsonl import read_index
 from .formats.record import LabelledImage
 from .images import image_size
+from .targets import attribute_targets
 from ..metrics.culane import scaled_width
 
 # %% ../../nbs/data/08b_lanes.ipynb #7408bc7b
@@ -61,11 +63,12 @@ class Lanes(LaneDataset):
     def __init__(self, root, split, geometry,
                  canvas=(),    # (w, h) onto which lanes are scaled for the metric; (): each image's own size
                  lane_width=0, # pixels at which lanes are drawn there; 0: 30 at a width of 1640, and in proportion
+                 attributes=None, # that lanes are told apart by: name → classes; None: none
                  **kwargs,     # as for `LaneDataset`
                 ):
         folder = os.fspath(user_path(root))
         if not os.path.isdir(folder): raise DataError(f'{folder}: no such folder; set data_root to the one that holds {split}.jsonl')
-        self.canvas, self.lane_width = tuple(canvas), lane_width
+        self.canvas, self.lane_width, self.attributes = tuple(canvas), lane_width, {k: list(v) for k, v in (attributes or {}).items()}
         super().__init__(root, split, geometry, **kwargs)
 
 @patch
@@ -94,6 +97,16 @@ def lane_count(self:Lanes, entry:Entry)->int:
 def lanes(self:Lanes, entry:Entry)->list: # of (n, 2) pixels of the original image
     "The lanes that training uses"
     return entry.label.record.lanes
+
+@patch
+def looks(self:Lanes, entry:Entry)->list: # of dicts, name of an attribute → what the label says
+    "What the lanes look like"
+    return entry.label.record.attributes
+
+@patch
+def classes_of(self:Lanes, entry:Entry, owners)->torch.Tensor: # as `attribute_targets` takes them; (max_lanes, attributes) int64
+    "Numbers of the classes of the lanes that have a target row"
+    return torch.from_numpy(attribute_targets(self.looks(entry), owners, self.attributes, self.max_lanes))
 
 @patch
 def annotation(self:Lanes, entry:Entry)->list: # of (n, 2) pixels of the original image
@@ -149,7 +162,21 @@ def report(self:Lanes):
         for d in e.label.dropped: kinds[d.what, d.reason] += d.count
     for (what, reason), k in kinds.items():
         self.notes.append(f'{k:,} {what}{"s"*(k != 1)} of the index left out: {reason}' if what != 'note' else f'{k:,} × {reason}')
+    if self.attributes: self.count_classes()
     if not self.train: self.notes.append(f'metric: {self.drawn()}')
+
+@patch
+def count_classes(self:Lanes):
+    "Note how many lanes each class has; raise where training would find none of an attribute"
+    looks = [a for e in self.items for a in self.looks(e)]
+    for name, classes in self.attributes.items():
+        found = Counter(str(a[name]) for a in looks if name in a)
+        known = ', '.join(f'{found[k]:,} {k}' for k in classes)
+        if self.train and not any(found[k] for k in classes):
+            others = ', '.join(dict.fromkeys(k for a in looks for k in a)) or 'none'
+            there = f'they say {", ".join(k for k, _ in found.most_common(5))}' if found else f'of attributes there are {others}'
+            raise DataError(f'{self}: roi_head.attributes: {name}: no label says {" or ".join(classes)}; {there}')
+        self.notes.append(f'{name} of {len(looks):,} lanes: {known}; {len(looks) - sum(found[k] for k in classes):,} not known')
 
 @patch
 def drawn(self:Lanes)->str:

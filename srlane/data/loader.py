@@ -62,7 +62,7 @@ def collate(samples, # list of samples
            )->dict: # `img` (B, 3, H, W) uint8, `meta` list; `gt_lane` (B, max_lanes, 4+P); `gt_angle`, `gt_seg`: (B, h, w) per stride
     "Samples as a batch"
     levels = {k: [torch.stack(o) for o in zip(*(s[k] for s in samples))] for k in ('gt_angle', 'gt_seg') if k in samples[0]}
-    whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'gt_lane') if k in samples[0]}
+    whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'gt_lane', 'gt_attribute') if k in samples[0]}
     return {**whole, **levels, 'meta': [s['meta'] for s in samples]}
 
 # %% ../../nbs/data/09_loader.ipynb #52365437
@@ -130,12 +130,13 @@ def build_dataset(split_cfg, # `type`, `data_root` and `split`
     kinds = {o.__name__: o for o in (CULane, TuSimple, Lanes)}
     if split_cfg.type not in kinds: raise DataError(f"dataset type {split_cfg.type!r} is unknown; there are {', '.join(kinds)}")
     (cfg, counted), geometry = settle_max_lanes(cfg), build_geometry(cfg)
-    drawn = dict(canvas=cfg.eval_canvas, lane_width=cfg.eval_lane_width) if split_cfg.type == 'Lanes' else {}
+    own = dict(canvas=cfg.eval_canvas, lane_width=cfg.eval_lane_width, attributes=cfg.roi_head.attributes)
     dataset = kinds[split_cfg.type](
         split_cfg.data_root, split_cfg.split, geometry, train=is_train,
         augment=build_augmentation(cfg.augment, geometry.img_size) if is_train else None,
         max_lanes=cfg.max_lanes, strides=cfg.feat_ds_strides, seed=cfg.seed, skip_bad=cfg.skip_bad,
-        frame_filter=cfg.frame_filter, decode_reduced=cfg.decode_reduced, seg=cfg.get('seg_loss_weight', 0) > 0, **drawn)
+        frame_filter=cfg.frame_filter, decode_reduced=cfg.decode_reduced, seg=cfg.get('seg_loss_weight', 0) > 0,
+        **(own if split_cfg.type == 'Lanes' else {}))
     dataset.notes += counted
     if prepared := cfg.get('prepared'): dataset.prepared = open_prepared(dataset, prepared, cfg.prepared_frames)
     return dataset

@@ -47,12 +47,14 @@ class ExportReport:
     comparison:Comparison  # with the network
     size:int               # bytes, with the weights
     seconds:float          # that it took
+    left_out:tuple=()      # attributes of lanes that the network tells and the file does not
 
     def __str__(self):
         i, g = self.info, self.info.geometry
         many = f'{i.batch} at a time' if i.batch else 'any number'
         return (f'{self.path}: {self.size/1e6:.1f} MB, {i.precision}, images {g.img_w}×{g.img_h}, {many}, '
-                f'{"lanes" if i.kind == "lanes" else "all proposals"} come out ({self.seconds:.0f} s)\n{self.comparison}')
+                f'{"lanes" if i.kind == "lanes" else "all proposals"} come out ({self.seconds:.0f} s)\n{self.comparison}'
+                + f'\nleft out: {", ".join(self.left_out)} of the lanes, which only the checkpoint tells'*bool(self.left_out))
     __repr__ = __str__
 
 # %% ../../nbs/export/05_convert.ipynb #02d833b3
@@ -104,4 +106,4 @@ def export(weights,           # checkpoint, folder of a run (its best model), or
             if not why or not exact and comparison.too_few: break    # another attempt would make no more lanes
         if why: raise OneLineError(f'{out}: not written: {why}')
         size = sum(p.stat().st_size for p in path.parent.iterdir())
-    return ExportReport(out, info, comparison, size, time.perf_counter() - start)
+    return ExportReport(out, info, comparison, size, time.perf_counter() - start, (*r.attributes,))

@@ -22,7 +22,7 @@ class Graph(nn.Module):
                 ):
         super().__init__()
         net = copy.deepcopy(net).eval().float().requires_grad_(False).to('cpu', memory_format=torch.contiguous_format)
-        net.rpn_head.seg_conv, net.rpn_head.seg_criterion = None, None
+        net.rpn_head.seg_conv, net.rpn_head.seg_criterion, net.roi_head.attribute_head = None, None, None     # lanes without attributes
         self.net, self.half_precision, r = net, half, net.roi_head
         self.nms = UnrolledNMS(float(r.geometry.img_w), r.conf_threshold, r.nms_thres, r.max_lanes) if nms else None
         if half: net.backbone.half(), net.neck.half()

@@ -23,7 +23,7 @@ class Lane:
         points = points[np.argsort(points[:,1], kind='stable')]
         points = points[np.append(True, np.diff(points[:,1]) > 0)] if len(points) else points
         if len(points) < 2: raise ValueError(f"a lane needs at least 2 points of different y, got {len(points)}")
-        self.points, self.score = points, score
+        self.points, self.score, self.attributes = points, score, {}
 
     @cached_property
     def spline(self): return x_spline(self.points[:,1], self.points[:,0])
@@ -44,7 +44,7 @@ def from_sorted(cls:Lane,
                )->Lane:
     "A lane from points that are known to be fine"
     lane = cls.__new__(cls)
-    lane.points, lane.score = points, score
+    lane.points, lane.score, lane.attributes = points, score, {}
     return lane
 
 # %% ../../nbs/lane/02_lane.ipynb #cfd8ff19

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import cv2, numpy as np, torch
 from fastcore.basics import patch
 from ..basics import progress as with_bar
-from ..lane import tusimple_points
+from ..lane import ROW, tusimple_points
 from ..metrics.culane import CULaneScore
 from ..metrics.matches import culane_matches, tusimple_matches
 from ..metrics.score import Score
@@ -165,6 +165,7 @@ def from_runner(cls:Interpretation,
     runner.require_weights()
     loader, training, found, rows, sizes = runner.loader(split), runner.net.training, {}, {}, {}
     least = min(least, runner.network.roi_head.conf_threshold)
+    end = ROW.head + runner.network.roi_head.geometry.num_points        # attributes of lanes follow
     averages = [c for c in runner.callbacks if isinstance(c, EMA)]
     for c in averages: c.before_validate(runner)
     try:
@@ -172,7 +173,7 @@ def from_runner(cls:Interpretation,
         for batch, output, lanes in infer(runner.network, with_bar(loader, 'Interpret', progress), runner.infer_forward):
             index = [m['index'] for m in batch['meta']]
             found.update(zip(index, lanes))
-            rows.update(zip(index, keep_rows(output, least)))
+            rows.update(zip(index, keep_rows(output[..., :end], least)))
             sizes.update((m['index'], m['size']) for m in batch['meta'])
         network = copy.deepcopy(runner.network)      # as it was now, whatever becomes of the run
     finally:
@@ -196,7 +197,7 @@ def stages(self:Interpretation,
         batch = collate([self.dataset[self.index[i]]])
         pyramid = net.neck(net.backbone(net.images(batch['img'].to(p.device))))
         proposals, maps = net.rpn_head(pyramid)
-        rows = net.roi_head(pyramid, proposals)[0][-1]
+        rows = net.roi_head(pyramid, proposals)[0][-1][..., :proposals.shape[-1]]
     finally:
         for m, training in modes: m.training = training
     return {k: v[0].float().cpu().numpy() for k, v in dict(proposals=proposals, rows=rows, angle=maps['angle'][-1]).items()}

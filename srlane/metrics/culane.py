@@ -109,7 +109,7 @@ MEAN_IOUS = tuple(k/100 for k in range(50, 100, 5))    # thresholds of mF1 (CLRN
 @patch(as_prop=True)
 def mean_f1(self:CULaneScore): # float, 0…1
     "Mean of the total's F1 over the thresholds"
-    return float(np.mean([f['total']['f1'] or 0. for f in self.results.values()]))
+    return float(np.mean([f['total']['f1'] or 0. for f in map(self.results.get, self.ious)]))
 
 # %% ../../nbs/metrics/06_culane.ipynb #2f109fbb
 @patch

@@ -23,7 +23,7 @@ class TwoStageDetector(nn.Module):
                  neck:nn.Module,            # features -> pyramid of one width, fine to coarse
                  rpn_head:nn.Module,        # pyramid -> proposals, maps: see `LocalAngleHead`
                  roi_head:nn.Module,        # pyramid, proposals -> predictions, attentions: see `CascadeRefineHead`
-                 loss_weights:dict=None,    # of `cls_loss`, `l1_loss`, `iou_loss`, `angle_loss`, `attn_loss`, `seg_loss`; 1 where missing
+                 loss_weights:dict=None,    # of each loss by its name, such as `cls_loss`; 1 where missing
                 ):
         super().__init__()
         self.backbone, self.neck, self.rpn_head, self.roi_head = backbone, neck, rpn_head, roi_head
@@ -42,7 +42,7 @@ def images(self:TwoStageDetector,
 @patch
 def forward(self:TwoStageDetector,
             batch:dict|Tensor,  # images `img`, in training also the targets (`lane_targets`); in evaluation a tensor of images will do
-           )->dict|Tensor:      # training: `loss`, `loss_status`; evaluation: (B,N,4+P) rows as in `lane.rows`
+           )->dict|Tensor:      # training: `loss`, `loss_status`; evaluation: (B,N,4+P) rows as in `lane.rows`, logits of attributes behind
     "Losses of a batch with targets, or predictions"
     pyramid = self.neck(self.backbone(self.images(batch if isinstance(batch, Tensor) else batch['img'])))
     proposals, maps = self.rpn_head(pyramid)
@@ -71,7 +71,7 @@ def loss(self:TwoStageDetector,
         )->dict:            # `loss` to be minimised; `loss_status`, its weighted parts and `loss` itself, detached
     "The weighted sum of all losses"
     weight, totals = lambda k: self.loss_weights.get(k, 1.), batch.get('totals')
-    losses = self.roi_head.loss(predictions, attns, batch['gt_lane'], attn_loss=weight('attn_loss') != 0)
+    losses = self.roi_head.loss(predictions, attns, batch['gt_lane'], weight('attn_loss') != 0, batch.get('gt_attribute'))
     if totals: losses = {k:v*len(batch['gt_lane'])/totals['images'] for k,v in losses.items()}
     losses = self.rpn_head.loss(maps, batch['gt_angle'], batch.get('gt_seg'), totals) | losses
     losses = {k:v*weight(k) for k,v in losses.items()}
@@ -137,8 +137,10 @@ def build_net(cfg # as from `load_config`
         geometry=geometry, refine_layers=r.refine_layers, fc_hidden_dim=r.fc_hidden_dim, prior_feat_channels=r.prior_feat_channels,
         sample_points=r.sample_points, num_groups=r.num_groups, n_levels=cfg.n_fpn, z_mean=list(cfg.z_mean), z_std=list(cfg.z_std),
         max_lanes=cfg.max_lanes, conf_threshold=test.conf_threshold, nms_thres=test.nms_thres, n_candidates=r.n_candidates,
-        iou_slope=cfg.get('iou_slope', 'published'), iou_radius=cfg.get('iou_radius', 7.5), assign_cost=cfg.get('assign_cost', 'published'))
+        iou_slope=cfg.get('iou_slope', 'published'), iou_radius=cfg.get('iou_radius', 7.5), assign_cost=cfg.get('assign_cost', 'published'),
+        attributes=r.get('attributes'))
     # the neck last: the order decides which random weights a seed gives to each part
     neck = ChannelMapper(in_channels=list(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)
-    weights = {k:cfg.get(f'{k}_weight', 1.) for k in ('cls_loss', 'l1_loss', 'iou_loss', 'angle_loss', 'attn_loss', 'seg_loss')}
+    weights = {k:cfg.get(f'{k}_weight', 1.) for k in ('cls_loss', 'l1_loss', 'iou_loss', 'angle_loss', 'attn_loss', 'seg_loss',
+                                                    'attribute_loss')}
     return TwoStageDetector(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, loss_weights=weights)

@@ -9,13 +9,14 @@ __all__ = ['sample_features', 'MultiSegmentAttention', 'RefineHead', 'CascadeRef
 import math, warnings
 from dataclasses import replace
 from numbers import Real
-import torch
+import numpy as np, torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
 from ..lane import ROW, ImageGeometry, decode_rows
 from .losses import slope_height, stage_losses, to_pixel_rows
 from .assignment import assign
+from .attributes import AttributeHead, attribute_loss, class_names
 from .nms import select_rows
 from .resnet import check_counts
 from .sketch import full_precision, at_least_float32
@@ -192,6 +193,7 @@ class CascadeRefineHead(nn.Module):
                  iou_slope:str='published',                 # how stripes of the line IoU widen, or 'exact': see `slope_height`
                  iou_radius:float=7.5,                      # half a stripe, px of the network's image
                  assign_cost:str='published',               # of the assignment, or 'laneiou'
+                 attributes:dict=None,                      # name of an attribute → names of its classes; None: lanes have none
                 ):
         super().__init__()
         check_counts(refine_layers=refine_layers, n_candidates=n_candidates)
@@ -205,14 +207,25 @@ class CascadeRefineHead(nn.Module):
         sizes = dict(num_points=P, prior_feat_channels=prior_feat_channels, fc_hidden_dim=fc_hidden_dim, sample_points=sample_points,
                      num_groups=num_groups, n_levels=n_levels)
         self.stage_heads = nn.ModuleList(RefineHead(**sizes, z_mean=m, z_std=s) for m,s in zip(means, stds))
+        self.attribute_head = None
+        if attributes:
+            with torch.random.fork_rng(devices=[]):     # the other parts get the weights that they would have without it
+                self.attribute_head = AttributeHead(attributes, fc_hidden_dim, sample_points, prior_feat_channels, num_groups)
         self.broken = 0  # predictions dropped so far because they were not finite
+
+# %% ../../nbs/models/06_refine.ipynb #79e83ae4
+@patch(as_prop=True)
+def attributes(self:CascadeRefineHead)->dict: # name of an attribute → names of its classes
+    "What lanes are told apart by"
+    return self.attribute_head.classes if self.attribute_head is not None else {}
 
 # %% ../../nbs/models/06_refine.ipynb #2bf256e4
 @patch
 def forward(self:CascadeRefineHead,
             pyramid:list[Tensor],   # (B,C,h,w) each, fine to coarse: P3, P4, P5
             proposals:Tensor,       # (B,N,4+P)
-           )->tuple[list,list]:     # rows (B,N,4+P) and attentions (B,G,N,N): of each stage in training, of the last in evaluation
+           )->tuple[list,list]:     # rows (B,N,4+P) and attentions (B,G,N,N): of each stage in training, of the last in evaluation;
+                                    # the last rows end in the logits of the attributes, where there are some
     "Refine proposals stage by stage"
     pyramid, f = pyramid[::-1], None
     predictions, attns, last = [], [], len(self.stage_heads)-1
@@ -220,31 +233,43 @@ def forward(self:CascadeRefineHead,
         out, f, attn = stage(pyramid, proposals.detach(), f, classify=self.training or i == last)
         if self.training or i == last: predictions.append(out), attns.append(attn)
         proposals = out
+    if self.attribute_head is not None:
+        with full_precision(out): looks = self.attribute_head(stage.sample(pyramid, out), f.to(out.dtype))
+        predictions[-1] = torch.cat([out, looks], -1)
     return predictions, attns
 
 # %% ../../nbs/models/06_refine.ipynb #686d4652
+def _given(gt_attribute):
+    if gt_attribute is not None: return gt_attribute
+    raise ValueError('the network learns attributes too, but the batch has no gt_attribute: only the dataset Lanes has them')
+
 @patch
 def loss(self:CascadeRefineHead,
          predictions:list[Tensor],  # (B,N,4+P) of each stage, as fractions
          attns:list[Tensor],        # (B,G,N,N) of each stage
          gt_lane:Tensor,            # (B,max_lanes,4+P) targets in rows and pixels
          attn_loss:bool=True,       # compute the loss of the attention too; zero otherwise
-        )->dict:                    # scalars `cls_loss`, `l1_loss`, `iou_loss`, `attn_loss`; unweighted
+         gt_attribute:Tensor=None,  # (B,max_lanes,a) int64 class of each target in each attribute, −1 where it is not known
+        )->dict:                    # scalars `cls_loss`, `l1_loss`, `iou_loss`, `attn_loss`, with attributes `attribute_loss`; unweighted
     "What the refinement is trained with"
-    g, height = self.geometry, self.slope_height
+    g, height, end = self.geometry, self.slope_height, ROW.head + self.geometry.num_points
     with full_precision(gt_lane):
-        pred = to_pixel_rows(torch.cat([at_least_float32(p) for p in predictions]), g.img_w, g.strips)
+        pred = to_pixel_rows(torch.cat([at_least_float32(p[..., :end]) for p in predictions]), g.img_w, g.strips)
         target = gt_lane.to(pred.dtype).repeat(len(predictions), 1, 1)
         attn = torch.cat([a.to(pred.dtype) for a in attns]) if attn_loss else None
         matched, index = assign(pred, target, g.img_w, height, self.n_candidates, self.iou_radius, self.assign_cost)
         losses = stage_losses(pred, target, matched, index, g.img_w, height, attn, self.iou_radius)
+        if self.attribute_head is not None:
+            n, looks = len(gt_lane), at_least_float32(predictions[-1][..., end:])
+            own = attribute_loss(looks, _given(gt_attribute), matched[-n:], index[-n:], self.attribute_head.sizes)
+            losses['attribute_loss'] = own
         out = {k:v.mean() for k,v in losses.items()}
         return out if attn_loss else dict(out, attn_loss=pred.new_zeros(()))
 
 # %% ../../nbs/models/06_refine.ipynb #1dd25f87
 @patch
 def get_lanes(self:CascadeRefineHead,
-              output:Tensor,        # (B,N,4+P) the network's output in evaluation
+              output:Tensor,        # (B,N,4+P) the network's output in evaluation, with the logits of attributes behind where it has some
               meta:list=None,       # a dict for each image: its `geometry`, or `size` (w,h) and `cut_height`; the network's where missing
               conf_threshold:float=None,    # least probability of a lane; None: the network's own, as below
               nms_thres:float=None, # px of the network's image
@@ -254,11 +279,16 @@ def get_lanes(self:CascadeRefineHead,
     chosen = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
     chosen = {k:getattr(self, k) if v is None else v for k,v in chosen.items()}
     _check_thresholds(**chosen)
-    rows = output.detach().float().cpu().numpy()     # one journey: 12 KB an image
+    output = output.detach().float().cpu().numpy()     # one journey: 12 KB an image
+    rows, looks = np.split(output, [ROW.head + self.geometry.num_points], -1)
     found, broken = select_rows(rows, self.geometry.img_w, **chosen)
     if broken.any(): self._count_broken(int(broken.sum()))
     lanes = [decode_rows(r[keep], self._geometry_of(m), scores.tolist())
              for r, m, (keep, scores) in zip(rows, meta or [{}]*len(rows), found)]
+    if self.attributes:
+        for o, l, (keep, _) in zip(lanes, looks, found):
+            for lane, named in zip(o, class_names(l[keep], self.attributes)):
+                if lane is not None: lane.attributes = named
     return [[lane for lane in o if lane is not None] for o in lanes]
 
 # %% ../../nbs/models/06_refine.ipynb #1e82c2af

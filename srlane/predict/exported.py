@@ -182,7 +182,7 @@ def is_exported(path # of weights, as people write it
 
 class ExportedNetwork:
     "An exported file that can be called like a network in evaluation mode"
-    training, broken = False, 0
+    training, broken, attributes = False, 0, {}     # files leave out what lanes look like
     def __init__(self,
                  path,              # .onnx, .xml (OpenVINO) or .pt2
                  device='cpu',      # cpu, or cuda for a .pt2 and, with onnxruntime-gpu, an .onnx

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import cv2, numpy as np
 from fastcore.basics import patch
+from ..data.formats.labelme import labelme_shape
 from ..lane import Lane
 from ..lane.text import lanes_to_culane
 from ..look.pictures import draw_lanes, save_image, show_image
@@ -39,6 +40,8 @@ class Prediction:
     def lanes(self): return [o.to_pixels(self.size) for o in self.curves]     # of (n, 2) float64 x, y in pixels of the image, top first
     @property
     def scores(self): return np.array([np.nan if o.score is None else o.score for o in self.curves], float)   # (n,) float64 probabilities
+    @property
+    def attributes(self): return [{k: v for k, (v, _) in o.attributes.items()} for o in self.curves] # of dicts, {} where none
     def __len__(self): return len(self.curves)
     def __repr__(self):
         (w, h), n = self.size, len(self)
@@ -96,8 +99,9 @@ def _few_points(points, # (n, 2) pixels
 @patch
 def to_labelme(self:Prediction)->dict:
     "What labelme's file says of this image: points in its pixels; the picture itself stays in its own file"
-    shapes = [dict(label='lane', points=_few_points(points).round(2).tolist(), group_id=None if self.ids is None else self.ids[k],
-                   description='', shape_type='linestrip', flags={}) for k, points in enumerate(self.lanes)]
+    tracks = [{} if self.ids is None else dict(track=i) for i in self.ids or self.curves]
+    shapes = [dict(labelme_shape(_few_points(points).round(2), looks | track), description='')
+              for points, looks, track in zip(self.lanes, self.attributes, tracks)]
     name = Path(self.path).name if self.path else self.name
     return dict(version='5.4.1', flags={}, shapes=shapes, imagePath=name, imageData=None, imageHeight=self.size[1], imageWidth=self.size[0])
 
@@ -122,6 +126,8 @@ def to_dict(self:Prediction)->dict:
     "The prediction as JSON can hold it, without the image: points in its pixels, to a hundredth"
     lanes = [dict(points=points.round(2).tolist(), score=None if o.score is None else round(float(o.score), 4))
              for points, o in zip(self.lanes, self.curves)]
+    for lane, o in zip(lanes, self.curves):
+        if o.attributes: lane['attributes'] = {k: [v, round(p, 4)] for k, (v, p) in o.attributes.items()}
     for k, lane in enumerate(lanes if self.ids is not None else ()): lane['id'] = int(self.ids[k])
     whole = lambda numbers: None if numbers is None else [*map(int, numbers)]
     path = None if self.path is None else str(self.path)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['CULANE_SIZE', 'TUSIMPLE_SIZE', 'Camera', 'Lens', 'Road', 'Cabin', 'Light', 'Marking', 'Picture', 'Roadside', 'Scene',
            'Sensor', 'Vehicle', 'culane_categories', 'day_categories', 'LAYERS', 'render', 'HIGHWAY', 'RAIN', 'STREET',
-           'WIDE', 'SceneRanges', 'find_ranges', 'make_scene', 'sample_scene', 'make_culane', 'make_tusimple', 'drive']
+           'WIDE', 'SceneRanges', 'find_ranges', 'make_scene', 'sample_scene', 'make_culane', 'make_tusimple',
+           'make_lanes', 'drive']
 
 # %% ../../nbs/synth/index.ipynb #241a116c
 from .camera import CULANE_SIZE, TUSIMPLE_SIZE, Camera, Lens, Road
@@ -13,9 +14,9 @@ from .scene import Cabin, Light, Marking, Picture, Roadside, Scene, Sensor, Vehi
 from .render import LAYERS, render
 from .ranges import HIGHWAY, RAIN, STREET, WIDE, SceneRanges, find_ranges
 from .sample import make_scene, sample_scene
-from .trees import make_culane, make_tusimple
+from .trees import make_culane, make_lanes, make_tusimple
 from .drive import drive
 
 _all_ = ['CULANE_SIZE', 'TUSIMPLE_SIZE', 'Camera', 'Lens', 'Road', 'Cabin', 'Light', 'Marking', 'Picture', 'Roadside', 'Scene',
          'Sensor', 'Vehicle', 'culane_categories', 'day_categories', 'LAYERS', 'render', 'HIGHWAY', 'RAIN', 'STREET', 'WIDE',
-         'SceneRanges', 'find_ranges', 'make_scene', 'sample_scene', 'make_culane', 'make_tusimple', 'drive']
+         'SceneRanges', 'find_ranges', 'make_scene', 'sample_scene', 'make_culane', 'make_tusimple', 'make_lanes', 'drive']

@@ -273,3 +273,11 @@ class Picture:
         ims,n = [self.small(o) for o in self.imgs],self.columns
         grid = _join([_join(ims[i:i+n], 1) for i in range(0, len(ims), n)], 0)
         return cv2.imencode('.jpg', grid[...,::-1], [cv2.IMWRITE_JPEG_QUALITY,75])[1].tobytes()
+
+# %% ../../nbs/synth/01_scene.ipynb #4352b5a1
+@patch(as_prop=True)
+def looks(self:Scene)->dict: # number of the lane: dict of `style` and, where there is paint, `colour`
+    "What the markings of the labelled lanes look like"
+    marks = {m.slot:m for m in self.markings if m.slot is not None}
+    colour = lambda m: {} if m.style=='missing' else dict(colour='yellow' if m.color[2] < .7*m.color[0] else 'white')
+    return {k:dict(style=marks[k].style, **colour(marks[k])) for k in self.slots}

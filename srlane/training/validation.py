@@ -20,38 +20,44 @@ class Validation(NamedTuple):
 class ValidationInterrupted(Exception): "Training was asked to stop during a validation, which will run again on resume"
 
 # %% ../../nbs/training/09_validation.ipynb #67d5e5e7
-def pack_lanes(found:dict,   # image index → list of `Lane`
-              )->torch.Tensor: # (n, 5) float64: image, lane, score, x, y of a point
+def pack_lanes(found:dict,     # image index → list of `Lane`
+               classes:dict={}, # name of an attribute → names of its classes
+              )->torch.Tensor: # (n, 5 + 2a) float64: image, lane, score, class and probability of each attribute, x, y of a point
     "Lanes as one array; images without lanes leave one row with lane −1"
-    rows = []
+    rows, width = [np.zeros((0, 5 + 2*len(classes)))], 5 + 2*len(classes)
     for i, lanes in found.items():
-        if not len(lanes): rows.append([[i, -1, 0, 0, 0]])
+        if not len(lanes): rows.append([[i, -1] + [0]*(width - 2)])
         for k, lane in enumerate(lanes):
+            looks = [v for name, (word, p) in lane.attributes.items() for v in (classes[name].index(word), p)]
             score = np.nan if lane.score is None else float(lane.score)
-            rows.append(np.column_stack([np.tile([i, k, score], (len(lane), 1)), lane.points]))
-    return torch.from_numpy(np.concatenate(rows).astype(np.float64)) if rows else torch.zeros(0, 5, dtype=torch.float64)
+            rows.append(np.column_stack([np.tile([i, k, score, *looks], (len(lane), 1)), lane.points]))
+    return torch.from_numpy(np.concatenate(rows).astype(np.float64))
 
 # %% ../../nbs/training/09_validation.ipynb #4abaaa57
 def unpack_lanes(rows:torch.Tensor, # as from `pack_lanes`
+                 classes:dict={},   # likewise
                 )->dict:            # image index → list of `Lane`
     "Undo `pack_lanes`"
     rows, found = rows.cpu().numpy(), {}
     rows = rows[np.lexsort((rows[:,1], rows[:,0]))]
     cuts = np.flatnonzero(np.any(np.diff(rows[:,:2], axis=0) != 0, axis=1)) + 1
     for group in np.split(rows, cuts) if len(rows) else []:
-        i, k, score = group[0,:3]
+        i, k, score, *looks = group[0,:-2].tolist()
         lanes = found.setdefault(int(i), [])
-        if k >= 0: lanes.append(Lane(group[:,3:], None if np.isnan(score) else float(score)))
+        if k < 0: continue
+        lanes.append(Lane(group[:,-2:], None if np.isnan(score) else score))
+        lanes[-1].attributes = {name: (words[int(c)], p) for (name, words), c, p in zip(classes.items(), looks[::2], looks[1::2])}
     return found
 
 # %% ../../nbs/training/09_validation.ipynb #37ec8dd5
 def gather_lanes(fabric,     # a launched Fabric
                  found:dict, # image index → list of `Lane`, of this process
+                 classes:dict={}, # name of an attribute → names of its classes
                 )->dict:     # of all processes
     "Every process's lanes"
     if fabric.world_size == 1: return found
-    rows = pack_lanes(found).to(fabric.device)
+    rows = pack_lanes(found, classes).to(fabric.device)
     sizes = fabric.all_gather(torch.tensor(len(rows), device=rows.device)).flatten().tolist()
-    padded = torch.zeros(max(sizes), 5, dtype=rows.dtype, device=rows.device)
+    padded = torch.zeros(max(sizes), rows.shape[1], dtype=rows.dtype, device=rows.device)
     padded[:len(rows)] = rows
-    return {i: lanes for r, n in zip(fabric.all_gather(padded), sizes) for i, lanes in unpack_lanes(r[:n]).items()}
+    return {i: lanes for r, n in zip(fabric.all_gather(padded), sizes) for i, lanes in unpack_lanes(r[:n], classes).items()}

@@ -7,7 +7,7 @@ __all__ = ['draw_frame']
 
 # %% ../../nbs/video/04_draw.ipynb #388bde73
 import cv2, numpy as np
-from ..look.pictures import LANE_COLORS, PALETTE, draw_number, lane_color, lane_places
+from ..look.pictures import LANE_COLORS, PALETTE, draw_names, draw_number, lane_color, lane_places
 
 # %% ../../nbs/video/04_draw.ipynb #63015c56
 def _fixed(points): # (n, 2) int32
@@ -61,6 +61,7 @@ def draw_frame(img,         # (H, W, 3) uint8 RGB; it stays as it is
     colors = _colors(curves, ids)
     for p, color in zip(points, colors): cv2.polylines(img, [_fixed(p)], False, color, width, cv2.LINE_AA, 4)
     for p, color, i in zip(points, colors, ids or ()): draw_number(img, str(i), p[np.argmax(p[:,1])].clip((0, 0), (w, h)), color)
+    draw_names(img, curves)
     lines = ([_offset_text(offset)] if offset is not None else []) + [*text]
     if lines: _plate(img, lines)
     return img

@@ -51,15 +51,16 @@ def flicker(sequence,  # over frames: lists of `Lane`
 # %% ../../nbs/video/03_track.ipynb #8e207b56
 class _Track:
     "A lane's estimated place, velocity and extent"
-    def __init__(self, z, score, top, bottom, shown):
+    def __init__(self, z, score, top, bottom, looks, shown):
         self.x, self.v = z.copy(), np.zeros(len(z))    # (97,) fractions of the width, and per unit of time
-        self.score, self.top, self.bottom = score, top, bottom
+        self.score, self.top, self.bottom, self.looks = score, top, bottom, looks
         self.hits, self.misses, self.shown, self.id = 1, 0, shown, None
 
     def predict(self, dt):
         self.x = self.x + self.v*dt
 
-    def correct(self, z, score, top, bottom, dt, gain, gate):
+    def correct(self, z, score, top, bottom, looks, dt, gain, gate):
+        self.looks = looks or self.looks
         r = z - self.x
         common = np.flatnonzero(np.isfinite(r))
         y, mean = _YS[common], r[common].mean()
@@ -87,7 +88,10 @@ def _curve(t): # a `Lane`, or None
     y, x = _YS[known], t.x[known]
     inside = (y > t.top + .002) & (y < t.bottom - .002)
     ends = [(_at(e, y, x), e) for e in (t.top, t.bottom)]
-    return Lane([ends[0], *zip(x[inside], y[inside]), ends[1]], None if np.isnan(t.score) else t.score) if t.bottom - t.top > .01 else None
+    if t.bottom - t.top <= .01: return None
+    lane = Lane([ends[0], *zip(x[inside], y[inside]), ends[1]], None if np.isnan(t.score) else t.score)
+    lane.attributes = t.looks
+    return lane
 
 def _at(e, y, x):
     "x at an end, continued by at most a few rows"
@@ -145,7 +149,7 @@ def step(self:Tracker,
         )->Tracked:
     "Take in a frame"
     dt = self._new_frame(size, time)
-    found = [(_on_grid(c), float(s), c.points[0,1], c.points[-1,1]) for c, s in zip(curves, scores)]
+    found = [(_on_grid(c), float(s), c.points[0,1], c.points[-1,1], c.attributes) for c, s in zip(curves, scores)]
     found = [f for f in found if np.isfinite(f[0]).sum() > 1]
     pairs = _match([t.xs for t in self.tracks], [f[0] for f in found], self.gate)
     for i, j in pairs: self.tracks[i].correct(*found[j], dt, self.gain, self.gate)

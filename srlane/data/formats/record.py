@@ -202,8 +202,5 @@ def synthetic_labels(folder, # of the images, made
         scene = sample_scene(np.random.default_rng(seed + i), size=sizes[i % len(sizes)])
         path = Path(folder)/f'road_{seed + i:03d}.jpg'
         write_whole(path, cv2.imencode('.jpg', render(scene)[..., ::-1])[1].tobytes())
-        marks = {m.slot: m for m in scene.markings if m.slot is not None}
-        colour = lambda m: 'yellow' if m.color[2] < .7*m.color[0] else 'white'
-        attributes = [dict(style=marks[k].style, colour=colour(marks[k])) for k in scene.slots]
-        out.append(LabelledImage(str(path), scene.size, scene.lanes, attributes, where=f'road {seed + i}'))
+        out.append(LabelledImage(str(path), scene.size, scene.lanes, [*scene.looks.values()], where=f'road {seed + i}'))
     return out
