@@ -57,7 +57,8 @@ def main():
     tester.close()
     print(f'F1@0.5 on 120 wide roads never seen: {test:.4f}, after {best["step"]:,} iterations; the run is in {run}')
     if not a.write: return
-    config = OmegaConf.to_yaml(OmegaConf.create(best['config']))
+    own = {k: load_config('small')[k] for k in ('data_root', 'prepared', 'work_dirs')}     # no folder of this machine
+    config = OmegaConf.to_yaml(OmegaConf.merge(OmegaConf.create(best['config']), own))
     digest = save_weights(REPO/'srlane/weights/small.safetensors', best['net'], config, facts(cfg, best, test, a.roads))
     shutil.copyfile(run/'metrics.csv', REPO/'nbs/weights/small.csv')
     print(f'srlane/weights/small.safetensors, SHA-256 of its content {digest}')
