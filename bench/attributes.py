@@ -25,6 +25,7 @@ def run(seed, told, root, *overrides):
     start = time.process_time()
     runner.train()
     minutes = (time.process_time() - start)/60
+    if runner.stop_reason: raise SystemExit(f'stopped ({runner.stop_reason}) at step {runner.state.step}: this run is not kept')
     metric, score = runner.validate('test')
     runner.close()
     return dict(attributes=told, seed=seed, f1=round(metric, 4), cpu_minutes=round(minutes, 2), iterations=runner.cfg.total_iter,
