@@ -12,11 +12,12 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 tutorial, mistakes = (root/f'nbs/tutorials/{n}.ipynb' for n in ('train_in_a_notebook', 'reading_mistakes'))
+notebook_packages = 'jupyterlab', 'ipywidgets', 'ipykernel'
 flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
 
-def missing()->str: # why the test cannot run here, or ''
-    "What this machine lacks"
-    lacking = [n for n in ('playwright', 'jupyterlab', 'ipywidgets', 'ipykernel') if find_spec(n) is None]
+def missing(*packages)->str: # why a test cannot run here, or ''
+    "What this machine lacks to show something in a browser"
+    lacking = [n for n in ('playwright', *packages) if find_spec(n) is None]
     if not chromium(): lacking.append('chromium')
     return f'no {", ".join(lacking)} here' if lacking else ''
 
@@ -279,7 +280,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--keep', type=Path, help='folder for the screenshots'); p.add_argument('--steps', type=int, default=4000, help='steps of the run that is stopped')
     a = p.parse_args()
-    if why := missing():
+    if why := missing(*notebook_packages):
         print(f'skipped: {why}')
         return 0
     from playwright.sync_api import sync_playwright

@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser readme (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -123,6 +123,13 @@ def check_docs(tally:Tally):
     tally.attempt('docs: the site builds', lambda: run(sys.executable, 'tools/docs.py', 'render') and [])
     if len(tally.failed) > failures: return tally.skip('docs: the checks of the site', 'it did not build')
     for name, problems in docs.check().items(): tally(f'docs: {name}', problems)
+    check_page(tally)
+
+def check_page(tally:Tally):
+    "The page of the site just built that finds lanes in the visitor's browser"
+    import page
+    if why := page.missing(root/'_docs'): return tally.skip('docs: lanes in a browser', why)
+    tally.attempt('docs: a browser finds the lanes of the Predictor', lambda: run(sys.executable, 'tools/page.py', 'test', env=dict(OMP_NUM_THREADS='1')) and [])
 
 # --- The wheel, as a user gets it
 
@@ -222,15 +229,19 @@ def check_bench(tally:Tally):
 def check_browser(tally:Tally):
     "Start, hold, validate, save, stop and reload a run in a real browser, where there is one"
     import browser
-    if why := browser.missing(): return tally.skip('browser: a run in JupyterLab', why)
+    if why := browser.missing(*browser.notebook_packages): return tally.skip('browser: a run in JupyterLab', why)
     tally.attempt('browser: a run in JupyterLab', lambda: run(sys.executable, 'tools/browser.py', env=dict(OMP_NUM_THREADS='1')) and [])
+
+def check_readme(tally:Tally):
+    "What the README tells a newcomer to type"
+    tally.attempt('readme: its commands run in a fresh clone and a new environment', lambda: run(sys.executable, 'tools/readme.py') and [])
 
 def main():
     notebooks.hear_ctrl_c()
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    groups = dict(export=check_export, house=check_house, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser)
+    groups = dict(export=check_export, house=check_house, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser, readme=check_readme)
     if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
     for name in args.groups or groups:
         try: groups[name](tally)

@@ -9,7 +9,7 @@ __all__ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']
 from .parser import build_parser, main, parse, run_line
 import srlane.cli.predict      # the commands register themselves, in the order of the map
 from .train import demo_roads
-import srlane.cli.convert, srlane.cli.init, srlane.cli.prepare, srlane.cli.tune
+import srlane.cli.convert, srlane.cli.init, srlane.cli.finetune, srlane.cli.prepare, srlane.cli.tune
 import srlane.cli.eval, srlane.cli.export, srlane.cli.bench, srlane.cli.completion
 
 _all_ = ['build_parser', 'main', 'parse', 'run_line', 'demo_roads']
