@@ -6,11 +6,11 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 FLAGS  ?=
 
-.PHONY: help env demo test weights stress fuzz gpu notebooks export readme docs hooks clean
+.PHONY: help env demo test test-fast test-slow weights stress fuzz gpu notebooks export readme docs hooks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 env: $(READY) ## the environment in .venv, with the versions of constraints.txt
 
@@ -24,8 +24,14 @@ $(READY): settings.ini setup.py constraints.txt
 demo: env ## synthetic roads, training, validation, pictures (ARGS="…" is passed on)
 	$(BIN)/srlane demo $(ARGS)
 
-test: env ## every check (ARGS="house docs" runs only those groups, FLAGS=slow the slow cells too)
+test: env ## every check (ARGS="house docs" runs only those groups)
 	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
+
+test-fast: env ## the inner loop, under two minutes: export, house, lint, the notebooks that differ from main and those that use them
+	$(BIN)/python tools/check.py --fast
+
+test-slow: FLAGS := slow
+test-slow: test ## every check with what `make test` leaves out, and each notebook in a new process
 
 weights: env ## the weights that come with the package: roads, training, file (hours; goes on where it was ended)
 	$(BIN)/python tools/weights.py --write $(ARGS)

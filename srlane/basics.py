@@ -116,7 +116,8 @@ def one_line(text,     # of an error
 
 class OneLineError(ValueError):
     "An error whose message is one line, by `one_line`"
-    def __init__(self, message): super().__init__(one_line(message))
+    def __init__(self, message): # str, or what its `str()` says in one line
+        super().__init__(one_line(message))
 
 # %% ../nbs/00_basics.ipynb #1a2e0002
 def lazy_names(package,   # full name, as `srlane.data`

@@ -60,9 +60,7 @@ class Runner(Engine):
     metric = property(lambda self: self.state.best_metric, doc='The best so far')
     best_step = property(lambda self: self.state.best_step, doc='The step at which the best was reached; None before the first')
 
-    def log(self, words:str):
-        "Write a line to the log"
-        self.recorder.logger.info(words)
+    def log(self, words:str): self.recorder.logger.info(words)
 
 # %% ../nbs/30_runner.ipynb #0a4be977
 @patch
@@ -137,7 +135,7 @@ def train_step(self:Runner, batch, data_time:float=0., # seconds that the loop h
 
 # %% ../nbs/30_runner.ipynb #a3e8a348
 @patch
-def train_epoch(self:Runner, train_loader):
+def train_epoch(self:Runner, train_loader): # its sampler says what is left of the epoch
     "One pass over the training images, or what is left of it, or of `total_iter`"
     self.train_mode()
     end = time.perf_counter()
@@ -148,7 +146,9 @@ def train_epoch(self:Runner, train_loader):
 
 # %% ../nbs/30_runner.ipynb #1f394ea2
 @patch
-def score(self:Runner, evaluation, found, # `Evaluation`; dict of image index to list of `Lane`
+def score(self:Runner,
+          evaluation, # `Evaluation` of the split
+          found,      # dict of image index to list of `Lane`
          )->Score:
     "The dataset's metric, computed by the first process and told to the others"
     score = None
@@ -160,7 +160,7 @@ def score(self:Runner, evaluation, found, # `Evaluation`; dict of image index to
 
 # %% ../nbs/30_runner.ipynb #4f5f62aa
 @patch
-def keep_best(self:Runner, metric:float):
+def keep_best(self:Runner, metric:float): # of the validation just made
     "Save the network where it is the best so far"
     state, state.validated_step = self.state, self.state.step
     if state.best_step is not None and metric <= state.best_metric: return
@@ -245,7 +245,7 @@ def close(self:Runner):
 
 # %% ../nbs/30_runner.ipynb #0ef52ecd
 @patch
-def save_and_reraise(self:Runner, error):
+def save_and_reraise(self:Runner, error): # that ended training
     "Save what is whole, and raise the error"
     state, work_dir, saved = self.state, self.recorder.work_dir, False
     vanished = not work_dir.is_dir()

@@ -4,23 +4,25 @@
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
-import argparse, json, os, re, shutil, subprocess, sys, tempfile, time, traceback, venv, zipfile
+import argparse, json, os, re, shutil, subprocess, sys, tempfile, threading, time, traceback, venv, zipfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
-import house, notebooks
+import covered, house, notebooks
 
 root = Path(__file__).resolve().parent.parent
 
 class Tally:
     "Counts checks and prints them as they come"
-    def __init__(self): self.passed, self.failed, self.skipped = 0, [], 0
+    def __init__(self): self.passed, self.failed, self.skipped, self.lock = 0, [], 0, threading.Lock()
     def __call__(self, name:str, problems:list=(), secs:float=None):
-        if problems: self.failed.append(name)
-        else: self.passed += 1
-        print(f'{"FAILED" if problems else "passed"}  {name}' + (f'  {secs:.1f} s' if secs else ''), flush=True)
-        for p in list(problems)[:50]: print('        ' + str(p).rstrip().replace('\n', '\n        '), flush=True)
+        with self.lock:
+            if problems: self.failed.append(name)
+            else: self.passed += 1
+            print(f'{"FAILED" if problems else "passed"}  {name}' + (f'  {secs:.1f} s' if secs else ''), flush=True)
+            for p in list(problems)[:50]: print('        ' + str(p).rstrip().replace('\n', '\n        '), flush=True)
     def skip(self, name:str, why:str):
         self.skipped += 1
         print(f'skipped {name}: {why}', flush=True)
@@ -93,12 +95,21 @@ def check_house(tally:Tally):
 
 # --- Notebooks
 
-def check_notebooks(tally:Tally, flags:str):
+def check_coverage(tally:Tally, lines:str):
+    "What share of the package the notebooks ran: a line counts where a test ran it in its module, or in the cell that the module has it from"
+    share, below = covered.report(lines)
+    print(f'\ncoverage: {share:.1f} % of the lines of srlane/, by the tests of the notebooks' + (f'; modules below {covered.enough} %:' if below else ''), *below, sep='\n  ')
+    tally(f'coverage: at least {covered.enough} % of the lines of the package', [f'{share:.1f} %'] if share < covered.enough else [])
+
+def check_lint(tally:Tally):
     paths = notebooks.notebooks()
     tally.attempt('notebooks: lint', lambda: [m for p in paths for m in notebooks.lint(p)])
     named = f'{root}/data', '/tmp/x', 'File "/opt/a.b", line 1', 'File /opt/lib.so:3, in f', '/opt/lib/x.py:3: UserWarning'
     tally('notebooks: lint notices the folders of a machine', [t for t in named if not notebooks.machine_path([dict(text=t)])])
-    for path, ok, secs, text in notebooks.test_all(paths, flags): tally(f'notebook {path.relative_to(root)}', [] if ok else [text], secs)
+
+def check_notebook(tally:Tally, path:Path, forks, flags:str, lines:str):
+    ok, secs, text = notebooks.test_one(path, forks, flags, lines)
+    tally(f'notebook {path.relative_to(root)}', [] if ok else [text], secs)
 
 # --- Documentation
 
@@ -198,31 +209,25 @@ def check_wheel(tally:Tally):
 
 # --- Scripts: fault injection, hostile input and benchmarks
 
-def together(tally:Tally, scripts:dict, look, env=()): # name of the check -> script and arguments; `look`: its output -> problems
-    "Run scripts, as many at a time as there are cores"
-    def attempt(cmd):
-        start = time.time()
-        try: problems = look(run(sys.executable, *cmd, env=env))
-        except Exception as e: problems = [e]
-        return problems, time.time() - start
-    with ThreadPoolExecutor(os.cpu_count() or 1) as ex:
-        for name, (problems, secs) in zip(scripts, ex.map(attempt, scripts.values())): tally(name, problems, secs)
+def script(tally:Tally, forks, name:str, *cmd, look=lambda out: []): # `look`: its output -> problems
+    "A script of the project runs through"
+    def attempt():
+        status, text = forks.script(*cmd)
+        return look(text) if status == 0 else [text]
+    tally.attempt(name, attempt)
 
-def check_faults(tally:Tally):
-    "`tools/stress.py` in its short form; `make stress` runs it whole"
-    import stress
-    together(tally, {f'faults: {g}': ('tools/stress.py', '--quick', g) for g in stress.groups}, lambda out: [] if out else ['it said nothing'])
+# What takes minutes, most of it starts of processes: only with the slow cells
+slow_faults = 'memory uneven nolanes dead launch restarts'.split()
 
-def check_fuzz(tally:Tally):
-    "`tools/fuzz.py` in its short form; `make fuzz` runs it whole"
-    tally.attempt('fuzz: hostile input gives a result or one clear line', lambda: run(sys.executable, 'tools/fuzz.py', '--quick', '--planted', '--workers', str(min(4, os.cpu_count() or 1))) and [])
+def fault_groups(slow:bool)->list:
+    "The groups of `tools/stress.py`"
+    every = re.findall(r'(\w+)=', re.search(r'^groups = dict\((.*)\)', (root/'tools/stress.py').read_text(encoding='utf-8'), re.M)[1])
+    return [g for g in every if slow or g not in slow_faults]
 
-def check_bench(tally:Tally):
-    "Each benchmark still runs, on its smallest setting, and ends with a line of JSON; no number is judged"
-    code = {p: p.read_text(encoding='utf-8') for p in sorted((root/'bench').glob('*.py'))}
-    scripts = [p for p in code if '__main__' in code[p]]
-    tally('bench: every benchmark has a --quick', [f'{p.name} has none' for p in scripts if '--quick' not in code[p]])
-    together(tally, {f'bench: {p.name} --quick runs': (p, '--quick') for p in scripts if '--quick' in code[p]}, lambda out: [] if json.loads(out.splitlines()[-1]) else ['its JSON is empty'], dict(OMP_NUM_THREADS='1'))
+def check_bench(tally:Tally, forks, path:Path):
+    "A benchmark still runs, on its smallest setting, and ends with a line of JSON; no number is judged"
+    if '--quick' not in path.read_text(encoding='utf-8'): return tally(f'bench: {path.name} has a --quick', ['it has none'])
+    script(tally, forks, f'bench: {path.name} --quick runs', path, '--quick', look=lambda out: [] if json.loads(out.splitlines()[-1]) else ['its JSON is empty'])
 
 # --- A person at JupyterLab
 
@@ -236,16 +241,44 @@ def check_readme(tally:Tally):
     "What the README tells a newcomer to type"
     tally.attempt('readme: its commands run in a fresh clone and a new environment', lambda: run(sys.executable, 'tools/readme.py') and [])
 
+# --- All of it
+
+# What takes longest, begun first: else the last of two cores waits for it alone
+first = 'readme fuzz faults/guards faults/devices notebooks/reference/export notebooks/30_runner browser docs'.split()
+
+def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tally}
+    "All that is to be done, in pieces that may run beside one another"
+    notebook, slow = lambda p: lambda t: check_notebook(t, p, forks, flags, lines), 'slow' in flags.split()
+    hostile = ['tools/fuzz.py', '--quick', '--planted'] + ['--inputs', 600]*(not slow)      # `make fuzz` and `make stress` run them whole
+    return dict(
+        export=dict(all=check_export), house=dict(all=check_house),
+        notebooks=dict(lint=check_lint, **{notebooks.short(p): notebook(p) for p in notebooks.notebooks()}),
+        docs=dict(all=check_docs), wheel=dict(all=check_wheel), browser=dict(all=check_browser), readme=dict(all=check_readme),
+        faults={g: lambda t, g=g: script(t, forks, f'faults: {g}', 'tools/stress.py', '--quick', g) for g in fault_groups(slow)},
+        fuzz=dict(all=lambda t: script(t, forks, 'fuzz: hostile input gives a result or one clear line', *hostile)),
+        bench={p.stem: lambda t, p=p: check_bench(t, forks, p) for p in sorted((root/'bench').glob('*.py')) if '__main__' in p.read_text(encoding='utf-8')})
+
 def main():
     notebooks.hear_ctrl_c()
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow')
+    p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow; notebooks get new processes')
+    p.add_argument('--fast', action='store_true', help='the inner loop: export, house, lint, and in the first 80 seconds the notebooks that differ from main or use one that does')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    groups = dict(export=check_export, house=check_house, notebooks=lambda t: check_notebooks(t, args.flags), docs=check_docs, wheel=check_wheel, faults=check_faults, fuzz=check_fuzz, bench=check_bench, browser=check_browser, readme=check_readme)
-    if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
-    for name in args.groups or groups:
-        try: groups[name](tally)
-        except Exception: tally(name, [traceback.format_exc()])
+    with notebooks.tests(fresh=bool(args.flags)) as forks, tempfile.TemporaryDirectory(prefix='srlane-') as lines, ThreadPoolExecutor(os.cpu_count() or 1) as ex:
+        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in (args.groups or ['notebooks'])
+        groups = jobs(args.flags, forks, lines if counting else '')
+        if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
+        todo = {f'{g}/{name}'.removesuffix('/all'): f for g in args.groups or groups for name, f in groups[g].items()}
+        order, late = sorted(todo, key=lambda n: first.index(n) if n in first else len(first)), []
+        if args.fast: order = ['export', 'house', 'notebooks/lint'] + [f'notebooks/{notebooks.short(p)}' for p in notebooks.affected()]
+        def job(name):
+            if args.fast and time.time() - start > 80: return late.append(name)
+            try: todo[name](tally)
+            except Exception: tally(name, [traceback.format_exc()])
+        try: list(ex.map(job, order))
+        except KeyboardInterrupt: ex.shutdown(cancel_futures=True); raise
+        if counting: check_coverage(tally, lines)
+    if args.fast: print(f'\n{len(order) - 3} notebooks differ from main or use one that does; {len(late)} of them, the furthest, were not tested' + ''.join(f'\n  {n}' for n in late[:9]))
     if tally.failed: print('\nFailed:', *tally.failed, sep='\n  ')
     print(f'\n{time.time() - start:.0f} s')
     print(f'{tally.passed} passed, {len(tally.failed)} failed' + (f', {tally.skipped} skipped' if tally.skipped else ''), flush=True)

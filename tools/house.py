@@ -1,4 +1,4 @@
-"""The house's own rules: which module may import which, how long one may be, what is public, how long a reader waits, and which words are used.
+"""The house's own rules: which module may import which, how long one may be, what is public and what it says of itself, how long a reader waits, which words are used.
 
     python tools/house.py          every rule; problems one a line, exit code 1 where there are any
     python tools/house.py order    the modules in the order of their imports
@@ -85,7 +85,11 @@ def words_of(path:Path)->set:
 
 def public_names(path:Path)->list:
     "A module's `__all__`"
-    assigned = [n for n in ast.parse(path.read_text(encoding='utf-8')).body if isinstance(n, ast.Assign)]
+    return all_of(ast.parse(path.read_text(encoding='utf-8')))
+
+def all_of(tree:ast.Module)->list: # of names
+    "`__all__` of a syntax tree"
+    assigned = [n for n in tree.body if isinstance(n, ast.Assign)]
     return next((ast.literal_eval(n.value) for n in assigned if getattr(n.targets[0], 'id', '') == '__all__'), [])
 
 def lonely_problems(public:dict, # module → its public names
@@ -105,6 +109,45 @@ def read_uses(mods:dict)->list: # as `lonely_problems` takes them
         m = re.search(r'^#\| ?default_exp (\S+)', '\n'.join(s for _, _, s in cells(p)), re.M)
         out.append(('srlane.' + m[1].removesuffix('.__init__') if m else None, words_of(p)))
     return out + [(None, words_of(p)) for f in ('tools', 'bench') for p in (root/f).glob('*.py')]
+
+# --- Docments
+
+def unsaid(f,       # `ast.FunctionDef`
+           lines,   # of its module, as bytes
+           said='', # docstring of its class: what many methods take is explained there once
+          )->list:  # of words: 'docstring', parameters without a comment behind them
+    "What a function does not say of itself"
+    plain, out = [*f.args.posonlyargs, *f.args.args], []
+    defaults = dict(zip(plain[::-1], f.args.defaults[::-1])) | dict(zip(f.args.kwonlyargs, f.args.kw_defaults))
+    for a in [*plain, *f.args.kwonlyargs]:
+        end = defaults.get(a) or a
+        commented = re.match(rb'[\s,):]*#', lines[end.end_lineno - 1][end.end_col_offset:])
+        if a.arg not in ('self', 'cls') and not commented and f'`{a.arg}`' not in said: out.append(a.arg)
+    brief = b'#' in lines[f.lineno - 1] and (len(plain) < 2 or f.lineno == f.end_lineno)     # a property or a line, explained behind it
+    return out if ast.get_docstring(f) or brief or f.name == '__init__' else ['docstring', *out]
+
+def patched(f)->str: # '' where it is no `@patch`
+    "The class that a function becomes a method of"
+    return ast.unparse(f.args.args[0].annotation or f.args.args[0]) if any(ast.unparse(d).startswith('patch') for d in f.decorator_list) else ''
+
+def docment_problems(texts:dict)->list: # module → its text
+    "Public functions, classes and methods without docstring or docments; a method need not repeat what its base class says of it"
+    trees, lines = {m: ast.parse(t) for m, t in texts.items()}, {m: t.encode().splitlines() for m, t in texts.items()}
+    public, classes = {m: all_of(t) for m, t in trees.items()}, [(m, n) for m, t in trees.items() for n in t.body if isinstance(n, ast.ClassDef)]
+    functions = [(m, c.name, c.name in public[m], f) for m, c in classes for f in c.body if isinstance(f, ast.FunctionDef)]
+    functions += [(m, patched(f), patched(f) or f.name in public[m], f) for m, t in trees.items() for f in t.body if isinstance(f, ast.FunctionDef)]
+    bases, words, known = defaultdict(set), defaultdict(str), {(c, f.name) for _, c, _, f in functions if ast.get_docstring(f)}
+    for _, c in classes:
+        bases[c.name] |= {ast.unparse(b).rpartition('.')[2] for b in c.bases} - {c.name}
+        words[c.name] += ast.get_docstring(c) or ''
+    inherited = lambda c, name: any((b, name) in known or inherited(b, name) for b in [*bases[c]])
+    said = lambda c: words[c] + ''.join(map(said, [*bases[c]]))
+    out = [f'{m}: {c.name} does not say: docstring' for m, c in classes if c.name in public[m] and not ast.get_docstring(c)]
+    for m, c, shown, f in functions:
+        private = not shown or c[:1] == '_' or f.name[0] == '_' and f.name != '__init__' or any('.setter' in ast.unparse(d) for d in f.decorator_list)
+        missing = [] if private or inherited(c, f.name) else unsaid(f, lines[m], said(c))
+        if missing: out.append(f'{m}: {c}{"."*bool(c)}{f.name} does not say: {", ".join(missing)}')
+    return out
 
 # --- Reading
 
@@ -186,6 +229,7 @@ def check()->dict: # rule → problems, one line each
             'notebooks import from those before them': order_problems(graph, {name: notebook_of(p) for name, p in mods.items()}),
             f'modules have at most {max_module} lines': length_problems({name: len(p.read_text(encoding='utf-8').splitlines()) for name, p in mods.items()}),
             'public names are used outside their module': lonely_problems(public, read_uses(mods)),
+            'public names say what they do, and what each parameter is': docment_problems({name: p.read_text(encoding='utf-8') for name, p in mods.items()}),
             f'at most {max_run} exported lines before something happens, lines of at most {max_line}, no old words: notebooks': [m for p in notebooks() for m in reading_problems(p)],
             'no old words: pages, tools, benchmarks, presets': [m for p in texts() for m in reading_problems(p)]}
 
@@ -200,6 +244,12 @@ def unnoticed()->list: # one line each
         'a notebook that imports its own index': order_problems({'srlane.a.b': {'srlane.a'}}, {'srlane.a.b': 'a/01_b', 'srlane.a': 'a/index'}),
         'a long module': length_problems({'srlane.lane.a': max_module + 1}),
         'a lonely name': lonely_problems({'srlane.a': ['f', 'g']}, [('srlane.a', {'f', 'g'}), ('srlane.b', {'g'})]),
+        'a function without docstring': docment_problems({'a': '__all__ = ["f"]\ndef f(): pass'}),
+        'a parameter without docment': docment_problems({'a': '__all__ = ["f"]\ndef f(x, # metres\n      y=(1, 2)): "Why"'}),
+        'two parameters before one docment': docment_problems({'a': '__all__ = ["f"]\ndef f(x, y): # metres\n    "Why"'}),
+        'a docment of the result alone': docment_problems({'a': '__all__ = ["f"]\ndef f(x)->int: # metres\n    "Why"'}),
+        'a class without docstring': docment_problems({'a': '__all__ = ["C"]\nclass C: x = 1'}),
+        'a patched method without docment': docment_problems({'a': '@patch\ndef f(self:C, x): "Why"'}),
         'a long run': essay_problems([(0, 'code', code(40)), (1, 'markdown', 'And now'), (2, 'code', code(40, top='#| exporti\n'))]),
         'a long run behind another directive': essay_problems([(0, 'code', code(max_run + 1, top='#| echo: false\n#| export\n'))]),
         'a long line': essay_problems([(0, 'code', code(1, max_line + 1))]),
@@ -209,6 +259,8 @@ def unnoticed()->list: # one line each
         'the order': import_problems({'srlane.metrics.a': {'srlane.lane.b'}, 'srlane.lane.b': {'srlane.basics'}, 'srlane.basics': set(), 'srlane': set()}),
         'notebooks in order': order_problems({'srlane.a.c': {'srlane.a.b'}, 'srlane.a': {'srlane.a.c'}}, {'srlane.a.b': 'a/01_b', 'srlane.a.c': 'a/02_c', 'srlane.a': 'a/index'}),
         'a name that another uses': lonely_problems({'srlane.a': ['f']}, [('srlane.a', {'f'}), (None, {'f'})]),
+        'documented names': docment_problems({'a': '__all__ = ["f", "C", "D"]\ndef f(x, # metres\n      y=1, # pixels\n      *args): "Why"\nclass C:\n    "`i` is a number"\n'
+            '    def f(self, i): "Why"\n    def g(self): return 1 # metres\n    def _h(self, x): pass\nclass D(C):\n    "Another"\n    def f(self, i): pass\n    def __init__(self, x): # metres\n        pass'}),
         'runs with something to see between': essay_problems([(0, 'code', code(40)), (1, 'code', 'f(3)'), (2, 'code', code(40))]),
         **{f'the words {w!r}': word_problems(w) for w in ('non-maximum suppression', 'a training step', 'a set made up of lanes', 'in turn', 'from nbdev.processors import x', 'not a number')},
         'the glossary': word_problems(without_glossary('# A\n## Words\nmade-up roads\n## B\nsynthetic roads\n'))}

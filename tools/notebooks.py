@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import house
+from forks import Forks
 
 root = Path(__file__).resolve().parent.parent
 max_bytes = 600_000  # of a notebook with its pictures
@@ -17,13 +18,16 @@ def notebooks(names=())->list: # paths of the notebooks named (`metrics/culane`,
     "The notebooks of the project"
     every = sorted(p for p in (root/'nbs').rglob('*.ipynb') if not re.search(r'[/\\][._]', str(p.relative_to(root))))
     if not names: return every
-    paths = {p: p.relative_to(root/'nbs').with_suffix('').as_posix() for p in every}
+    paths = {p: short(p) for p in every}
     bare, found = lambda name: re.sub(r'(^|/)\d+\w*?_', r'\1', name), set()
     for name in (n.removesuffix('.ipynb').rpartition('nbs/')[2] for n in names):
         same = [p for p in every if paths[p] == name] or [p for p in every if name in (p.stem, bare(paths[p]), bare(p.stem))]   # a whole path first
         if not same: raise SystemExit(f'no notebook {name}; there are {", ".join(paths.values())}')
         found |= {*same}
     return [p for p in every if p in found]
+
+def short(path:Path)->str: # `metrics/06_culane`
+    return path.relative_to(root/'nbs').with_suffix('').as_posix()
 
 # --- Running
 
@@ -67,21 +71,33 @@ def run(path:Path, # a notebook
 
 # --- Testing
 
+def tests(fresh:bool=False # each notebook in a new process, not in a copy of one that has imported the libraries
+         )->Forks:
+    "Where notebooks are tested: pictures go to no screen, and each has one thread, since two tests at once are quicker than one with two threads"
+    return Forks(root, {**os.environ, 'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1'), 'MPLBACKEND': 'agg'}, **(dict(copy=False) if fresh else {}))
+
 def test_one(path:Path,        # a notebook
+             forks:Forks,      # where it gets its process
              flags:str='',     # nbdev's test flags to run too, such as `slow`
-             timeout:int=900,  # seconds
+             lines:str='',     # folder for what tools/covered.py notes
             )->tuple:          # passed, seconds, output
     "`nbdev_test` on one notebook in its own process, so that no notebook leans on what another has left"
-    cmd = [sys.executable, '-c', f'from nbdev.test import nbdev_test; nbdev_test(path={str(path)!r}, flags={flags!r}, n_workers=0)']
-    env, start = {**os.environ, 'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1'), 'MPLBACKEND': 'agg'}, time.time()
-    try: r = subprocess.run(cmd, cwd=root, env=env, capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired as e: return False, timeout, f'{e.stdout or ""}\nstopped after {timeout} s'
-    return r.returncode == 0 and 'Success.' in r.stdout, time.time() - start, r.stdout + r.stderr
+    start = time.time()
+    note = f'import sys; sys.path.insert(0, {str(root/"tools")!r}); import covered; del sys.path[0]; covered.begin({str(path)!r}, {lines!r}); ' if lines else ''
+    status, text = forks.run(note + f'from nbdev.test import nbdev_test; nbdev_test(path={str(path)!r}, flags={flags!r}, n_workers=0)')
+    return status == 0 and 'Success.' in text, time.time() - start, text
 
-def test_all(paths:list, flags:str=''):
-    "Test notebooks, as many at a time as there are cores: one thread each is quicker than two in turn; yields (path, passed, seconds, output)"
-    with ThreadPoolExecutor(os.cpu_count() or 1) as ex:
-        for path, res in zip(paths, ex.map(lambda p: test_one(p, flags), paths)): yield path, *res
+def affected()->list: # paths, nearest first
+    "Notebooks that differ from the branch `main`, then those that name a module of theirs, then those that name one of these, and so on"
+    git = lambda *cmd: subprocess.run(['git', *cmd], cwd=root, capture_output=True, text=True).stdout.split()
+    base = (git('merge-base', 'HEAD', 'main') or ['HEAD'])[0]
+    differ = {root/f for f in git('diff', '--name-only', base, '--', 'nbs') + git('ls-files', '--others', '--exclude-standard', 'nbs')}
+    code = {p: '\n'.join(s for _, kind, s in house.cells(p) if kind == 'code') for p in notebooks()}
+    own  = {p: 'srlane.' + m[1].removesuffix('.__init__') for p, s in code.items() if (m := re.search(r'^#\| ?default_exp (\S+)', s, re.M))}
+    named = {p: {*re.findall(r'\bsrlane(?:\.[a-z]\w*)+', s)} for p, s in code.items()}
+    found = [p for p in code if p in differ]
+    for p in found: found += [q for q in code if q not in found and own.get(p) in named[q]]
+    return found
 
 # --- Looking over
 
@@ -142,11 +158,11 @@ def main(argv:list):
     if cmd == 'run':
         for p in paths: print(f'{p.relative_to(root)}: {run(p):.1f} s', flush=True)
     elif cmd == 'test':
-        failed = 0
-        for p, ok, secs, text in test_all(paths):
-            print(f'{"passed" if ok else "FAILED"} {p.relative_to(root)} {secs:.1f} s' + ('' if ok else '\n' + text), flush=True)
-            failed += not ok
-        return int(failed > 0)
+        def test(path):
+            ok, secs, text = test_one(path, forks)
+            print(f'{"passed" if ok else "FAILED"} {path.relative_to(root)} {secs:.1f} s' + ('' if ok else '\n' + text), flush=True)
+            return ok
+        with tests(fresh=len(paths) < 4) as forks, ThreadPoolExecutor(os.cpu_count() or 1) as ex: return int(not all(list(ex.map(test, paths))))
     elif cmd == 'lint':
         problems = [m for p in paths for m in lint(p)]
         if problems: print('\n'.join(problems))

@@ -386,8 +386,8 @@ def devices(root:Path, quick:bool)->list:
     "However a run is spread over processes and parts, losses, weights and metric are the same"
     roads, problems, one = make_roads(root/'roads'), [], {}
     more = dict(total_iter=8 if quick else 20, batch_size=8, freeze_bn='true', seg_loss_weight=.5, frame_filter=.01, eval_ep=100, log_interval=2, **{'test_parameters.conf_threshold': 0., 'scheduler.warm_up_iters': 2})
-    runs = [('1', '', dict(gpus=1)), ('2 processes', '', dict(gpus=2)), ('2 processes, 2 parts', '', dict(gpus=2, accumulate=2)), ('2 processes, accumulate=auto', '', dict(gpus=2, accumulate='auto'))]
-    if not quick: runs += [('4 processes', '', dict(gpus=4)), ('1 process, 4 parts', '', dict(accumulate=4)), ('torchrun', 'torchrun', {}), ('two nodes', 'two nodes', {}), ('two tasks as of Slurm', 'slurm', dict(gpus=2)),
+    runs = [('1', '', dict(gpus=1)), ('2 processes, 2 parts', '', dict(gpus=2, accumulate=2))]
+    if not quick: runs += [('2 processes', '', dict(gpus=2)), ('2 processes, accumulate=auto', '', dict(gpus=2, accumulate='auto')), ('4 processes', '', dict(gpus=4)), ('1 process, 4 parts', '', dict(accumulate=4)), ('torchrun', 'torchrun', {}), ('two nodes', 'two nodes', {}), ('two tasks as of Slurm', 'slurm', dict(gpus=2)),
                            ('2 processes, 4 data workers', '', dict(gpus=2, workers=4))]
     if not quick and find_spec('click'): runs.append(('fabric run', 'fabric run', {}))
     elif not quick: print('`fabric run` needs the package click, which is not there: not tried')

@@ -38,9 +38,12 @@ class Workshop:
     def __exit__(self, *_): self._tmp.cleanup()
 
     @cached_property
-    def program(self): return trace(Graph(self.net))
+    def program(self): return trace(Graph(self.net))     # `torch.export.ExportedProgram`, traced once
 
-    def written(self, name, write): # function of the path
+    def written(self,
+                name,  # of the file, in the workshop's folder
+                write, # (path) → writes the file
+               ):
         "The path of a file that is written once"
         if not (path := self.folder/name).exists(): write(path)
         return path
@@ -62,7 +65,7 @@ def _int8(w):
 @dataclass(frozen=True)
 class Runtime:
     "One way of computing the network"
-    title:str
+    title:str        # in tables
     open:object      # function of a `Workshop`: what is called with a batch and returns rows
     needs:tuple=()   # packages
     device:str=''    # 'cuda': only with a GPU, 'cpu': only without; '': everywhere
@@ -80,10 +83,10 @@ runtimes = dict(
     openvino_int8=Runtime('OpenVINO int8', _int8, ('openvino', 'nncf'), 'cpu', slow=True))
 
 # %% ../../nbs/benchmark/01_runtimes.ipynb #57ffd98b
-def wanted_runtimes(names=None,   # of `runtimes`; None: all for the device
-                    device='cpu',
+def wanted_runtimes(names=None,       # of `runtimes`; None: all for the device
+                    device='cpu',     # cpu, cuda or cuda:1
                     quick:bool=False, # without those that take a minute to start
-                   )->list:       # of names, `eager` first
+                   )->list:           # of names, `eager` first
     "The runtimes to measure"
     if isinstance(names, str): names = [names]
     for n in names or ():
@@ -97,7 +100,9 @@ def _why_missing(runtime:Runtime)->str: # '' where nothing is
     lack = [n for n in runtime.needs if find_spec(n) is None]
     return f"needs {', '.join(lack)}: {_export}" if lack else ''
 
-def open_runtime(name:str, workshop:Workshop)->tuple: # the network, or None; why it is missing
+def open_runtime(name:str,          # a key of `runtimes`
+                 workshop:Workshop, # of the network that is timed
+                )->tuple:           # the network, or None; why it is missing
     "A runtime, or the reason why there is none"
     runtime = runtimes[name]
     if lack := _why_missing(runtime): return None, lack

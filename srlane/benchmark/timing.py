@@ -36,7 +36,10 @@ def take_turns(calls:dict,        # name → function without arguments
         n += 1
     return times
 
-def times_as_fast(times:dict, name:str, other:str)->float:
+def times_as_fast(times:dict, # name → seconds of each round
+                  name:str,   # whose speed is asked for
+                  other:str,  # that it is compared with
+                 )->float:
     "How many times as fast as `other`: the median over the rounds"
     return median(b/a for a, b in zip(times[name], times[other]))
 
@@ -83,7 +86,8 @@ def load_average(): # None where the system does not say
     "Programs that wanted to work, on average over the last minute"
     return round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None
 
-def describe_machine(device='cpu')->dict: # for JSON
+def describe_machine(device='cpu' # that torch computes on: cpu, cuda or cuda:1
+                    )->dict:      # for JSON
     "CPU or GPU, cores, threads, versions, power"
     model, flags = _cpu()
     out = dict(cpu=model, flags=flags, cores=core_count(), threads=torch.get_num_threads(), opencv_threads=cv2.getNumThreads(),
@@ -97,7 +101,8 @@ def describe_machine(device='cpu')->dict: # for JSON
 # %% ../../nbs/benchmark/00_timing.ipynb #bb56269e
 class PeakMemory:
     "Megabytes that a block of code added at most: `megabytes` after it; None where the system does not say"
-    def __init__(self, device='cpu'): self.cuda, self.megabytes = torch.device(device).type == 'cuda', None
+    def __init__(self, device='cpu'): # whose memory is measured
+        self.cuda, self.megabytes = torch.device(device).type == 'cuda', None
 
     def __enter__(self):
         if self.cuda: torch.cuda.reset_peak_memory_stats(); self.before = torch.cuda.memory_allocated()

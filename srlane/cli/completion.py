@@ -20,7 +20,8 @@ def _all_parsers(parser):
 def _shell_option(p): p.add_argument('shell', choices=['bash', 'zsh', 'tcsh'], help='the shell that the script is for')
 
 @command('completion', 'print a script with which the Tab key completes srlane', _shell_option, example='srlane completion bash')
-def completion(args):
+def completion(args): # with `shell`: bash, zsh or tcsh
+    "Print the script that a shell reads to complete `srlane`"
     import shtab
     parser = build_parser()
     for p in _all_parsers(parser):

@@ -23,14 +23,14 @@ def whole_number(low,  # least
         raise argparse.ArgumentTypeError(f'{text}: give a whole number from {low} to {high}')
     return read
 
-def threshold(text):
+def threshold(text): # of the command line
     "A number from 0 to below 1"
     try:
         if 0 <= float(text) < 1: return float(text)
     except ValueError: pass
     raise argparse.ArgumentTypeError(f'{text}: give a number from 0 to below 1')
 
-def path_name(text):
+def path_name(text): # of the command line
     "A path with `~` expanded"
     if not text or '\0' in text: raise argparse.ArgumentTypeError(f'{text!r} names no file')
     return os.path.expanduser(text)
@@ -64,7 +64,7 @@ class _Format(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHel
     def _get_help_string(self, action):
         return super()._get_help_string(action) if action.default not in (None, False, True, []) else action.help
 
-def say(text:str):
+def say(text:str): # one line
     "A line on standard error"
     print(f'srlane: {text}', file=sys.stderr)
 

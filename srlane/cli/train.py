@@ -71,7 +71,7 @@ _for_training = (settings_option('optimizer.lr=1e-3 total_iter=1000; resume_from
                             'resume_from=FOLDER from the newest one of that run'), _load_option, _view_option, _run_options, _seed_option)
 
 # %% ../../nbs/cli/01_train.ipynb #f2f73d9c
-def config_of(args):
+def config_of(args): # as argparse leaves them: `config`, `overrides` and flags
     "The configuration that parsed arguments describe"
     from srlane.config import load_config
     flags = {k: getattr(args, k, None) for k in ('load_from', 'view', 'work_dirs', 'gpus', 'seed')}
@@ -156,9 +156,11 @@ def validate(args):
     runner.close()
 
 # %% ../../nbs/cli/01_train.ipynb #a1f41f6c
-def demo_roads(cfg,  # of the demo; `data_root` is where the roads are, or will be
-               full=False, # with night, rain and glare, in a folder of their own
-               n_train=2000, n_val=128, n_test=128, # roads of each split
+def demo_roads(cfg,          # of the demo; `data_root` is where the roads are, or will be
+               full=False,   # with night, rain and glare, in a folder of their own
+               n_train=2000, # roads for training
+               n_val=128,    # for validation
+               n_test=128,   # for the test
               ):
     "Make the synthetic roads of the demo; with `full`, `cfg.data_root` is changed"
     from srlane.synth import RAIN, day_categories, make_culane

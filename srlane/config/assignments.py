@@ -49,7 +49,10 @@ def _parse(path, text)->list: # of ast nodes
 
 # %% ../../nbs/config/01_assignments.ipynb #f1f4db71
 @patch
-def assign(self:Reader, target, v):
+def assign(self:Reader,
+           target, # `ast` node: a name, several, `a[k]` or `a.k`
+           v,      # data, or `Unread`
+          ):
     "Give a target its value; yields the (name, value) pairs that result"
     match target:
         case ast.Name(id=name): yield name, v
@@ -59,12 +62,12 @@ def assign(self:Reader, target, v):
             if not isinstance(v, (list, str)) or len(v) != n:
                 self.fail(target, f"{source(target)!r}: there are {n} names, so give {n} values")
             for t, o in zip(elts, v): yield from self.assign(t, o)
-        case ast.Subscript(value=o, slice=k) if not isinstance(k, ast.Slice): self.put(target, o, self.key, k, v)
-        case ast.Attribute(value=o, attr=k): self.put(target, o, str, k, v)
+        case ast.Subscript(value=o, slice=k) if not isinstance(k, ast.Slice): self._put(target, o, self.key, k, v)
+        case ast.Attribute(value=o, attr=k): self._put(target, o, str, k, v)
         case _: self.fail(target, f"{source(target)!r} cannot be assigned to here: write name = value")
 
 @patch
-def put(self:Reader, target, holder, key, k, v):
+def _put(self:Reader, target, holder, key, k, v):
     "`holder[k] = v`"
     o = self.value(holder)
     if not isinstance(o, (dict, list)): self.fail(target, f"{source(target)!r}: {getattr(o, 'why', 'that is no dict')}")
@@ -88,8 +91,8 @@ def statement(self:Reader, node):
             self.look(node, new)
             yield from self.assign(t, new)
         case ast.Import(names=names) | ast.ImportFrom(names=names):
-            for a in names: yield (a.asname or a.name).split('.')[0], self.defined(node, f'{source(node)!r} brings it')
-        case ast.FunctionDef(name=name) | ast.ClassDef(name=name): yield name, self.defined(node, f'{name!r} is defined there')
+            for a in names: yield (a.asname or a.name).split('.')[0], self._defined(node, f'{source(node)!r} brings it')
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name): yield name, self._defined(node, f'{name!r} is defined there')
         case ast.If(test=ast.Compare(left=ast.Name(id='__name__'))): pass
         case ast.If(test=t, body=a, orelse=b) if not isinstance(v := self.value(t), Unread):
             for o in a if v else b: yield from self.statement(o)
@@ -97,12 +100,14 @@ def statement(self:Reader, node):
         case _: self.fail(node, f"{source(node)!r} would have to be run, and only assignments are read: write name = value instead")
 
 @patch
-def defined(self:Reader, node, why):
+def _defined(self:Reader, node, why):
     "The `Unread` for an import, a function or a class"
     return Unread(f'{self.path}:{node.lineno}', f'{why}, and nothing is run: write the value itself', True)
 
 # %% ../../nbs/config/01_assignments.ipynb #95d89c93
-def join(a, b):
+def join(a, # what a base assigns: a dict, or any value
+         b, # what a file assigns over it; a dict with `_delete_=True` replaces that of `a`
+        ):
     "`b` over `a`, dicts key by key; the keys of `b` come last"
     if not isinstance(b, dict): return list(b) if isinstance(b, list) else b
     if not isinstance(a, dict) or b.get('_delete_') is True: a = {}

@@ -78,7 +78,7 @@ def source(node, # of a syntax tree
 _failures = ArithmeticError, MemoryError, TypeError, ValueError, IndexError, AttributeError
 
 class Reader:
-    "Computes the expressions of one file"
+    "Computes the expressions of one file; a `node` is one of its syntax tree, of `ast`"
     def __init__(self,
                  path,  # of the file, for errors
                  names, # what is assigned so far: name → value
@@ -87,11 +87,11 @@ class Reader:
         self.used = set()                 # names whose values were asked for
         self.depth, self.steps = 0, 0     # of the node at hand; parts looked at so far
 
-    def fail(self, node, why):
+    def fail(self, node, why): # what is wrong there, and what to do
         "An error at a node's line"
         raise ConfigError(f"{self.path}:{node.lineno}: {why}")
 
-    def unread(self, node, why):
+    def unread(self, node, why): # it is not known, and what to write instead
         "The `Unread` for an expression"
         return Unread(f'{self.path}:{node.lineno}', f"{source(node)!r} {why}")
 
@@ -100,7 +100,7 @@ class Reader:
         self.depth += 1
         if self.depth > max_depth: self.fail(node, f'nested more than {max_depth} deep: write it in several assignments')
         try:
-            v = _bounded(self.find(node))
+            v = _bounded(self._find(node))
             if not isinstance(node, (ast.Name, ast.Constant)): self.look(node, v)
             return v
         except ConfigError: raise
@@ -124,32 +124,32 @@ def look(self:Reader, node, *values):
 
 # %% ../../nbs/config/00_expressions.ipynb #24ac2872
 @patch
-def find(self:Reader, node):
+def _find(self:Reader, node):
     "The value of a node by its kind"
     match node:
-        case ast.Constant(value=str() as v): return self.base_variables(v)
+        case ast.Constant(value=str() as v): return self._base_variables(v)
         case ast.Constant(value=None | bool() | int() | float() as v): return v
-        case ast.List(elts=elts) | ast.Tuple(elts=elts): return self.items(elts)
-        case ast.Dict(keys=ks, values=vs): return self.pairs([(k and self.key(k), self.value(v), k is None) for k, v in zip(ks, vs)])
-        case ast.Name(id=name): return self.name(node, name)
+        case ast.List(elts=elts) | ast.Tuple(elts=elts): return self._items(elts)
+        case ast.Dict(keys=ks, values=vs): return self._pairs([(k and self.key(k), self.value(v), k is None) for k, v in zip(ks, vs)])
+        case ast.Name(id=name): return self._name(node, name)
         case ast.BinOp(left=l, op=op, right=r) | ast.Compare(left=l, ops=[op], comparators=[r]):
-            return self.apply(node, op, self.value(l), self.value(r))
-        case ast.UnaryOp(operand=o, op=op): return self.apply(node, op, self.value(o))
-        case ast.BoolOp(op=op, values=values): return self.choose(op, values)
+            return self._apply(node, op, self.value(l), self.value(r))
+        case ast.UnaryOp(operand=o, op=op): return self._apply(node, op, self.value(o))
+        case ast.BoolOp(op=op, values=values): return self._choose(op, values)
         case ast.IfExp(test=t, body=a, orelse=b): return v if isinstance(v := self.value(t), Unread) else self.value(a if v else b)
         case ast.Subscript(value=o, slice=k): return v if isinstance(v := self.value(o), Unread) else v[self.key(k)]
         case ast.Set(elts=[ast.Set(elts=[ast.Attribute() as a])]): return self.value(a)      # {{ _base_.name }}, as mmcv writes it
-        case ast.Attribute(value=ast.Name(id='_base_'), attr=k): return self.name(node, k)
+        case ast.Attribute(value=ast.Name(id='_base_'), attr=k): return self._name(node, k)
         case ast.Attribute(value=o, attr=k):
             if isinstance(v := self.value(o), Unread): return v
             if isinstance(v, dict): return v[k]
-        case ast.JoinedStr(values=parts): return self.text(node, parts)
-        case ast.Call(): return self.call(node)
+        case ast.JoinedStr(values=parts): return self._text(node, parts)
+        case ast.Call(): return self._call(node)
         case ast.Lambda(): return self.unread(node, f'is a function: {_instead}')
     return self.unread(node, f'is not understood: {_instead}')
 
 @patch
-def name(self:Reader, node, name):
+def _name(self:Reader, node, name):
     "What a name was given above"
     if name not in self.names: return self.unread(node, f"is not assigned above{did_you_mean(name, self.names)}")
     self.used.add(name)
@@ -157,7 +157,7 @@ def name(self:Reader, node, name):
 
 # %% ../../nbs/config/00_expressions.ipynb #a69e1211
 @patch
-def items(self:Reader, elts):
+def _items(self:Reader, elts):
     "The items of a list or a tuple"
     out = []
     for o in elts:
@@ -176,7 +176,7 @@ def key(self:Reader, node):
     return fixed(v)
 
 @patch
-def pairs(self:Reader, pairs):
+def _pairs(self:Reader, pairs):
     "A dict of (key, value, whether the value is a dict to take in)"
     out = {}
     for k, v, taken in pairs:
@@ -192,14 +192,14 @@ _ops = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: _multiply, ast.D
         ast.Is: operator.is_, ast.IsNot: operator.is_not, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b}
 
 @patch
-def apply(self:Reader, node, op, *args):
+def _apply(self:Reader, node, op, *args):
     "An operator on data"
     self.look(node, *args)
     if unread := next((a for a in args if isinstance(a, Unread)), None): return unread
     return _ops[type(op)](*args) if type(op) in _ops else self.unread(node, f'is not understood: {_instead}')
 
 @patch
-def choose(self:Reader, op, nodes):
+def _choose(self:Reader, op, nodes):
     "`and` or `or`"
     for o in nodes:
         v = self.value(o)
@@ -208,12 +208,12 @@ def choose(self:Reader, op, nodes):
 
 # %% ../../nbs/config/00_expressions.ipynb #a6ed4db5
 @patch
-def text(self:Reader, node, parts):
+def _text(self:Reader, node, parts):
     "An f-string"
     out = ''
     for o in parts:
         if isinstance(o, ast.Constant): out += o.value; continue
-        v, spec = self.value(o.value), self.text(node, o.format_spec.values) if o.format_spec else ''
+        v, spec = self.value(o.value), self._text(node, o.format_spec.values) if o.format_spec else ''
         if unread := self.look(node, v, spec): return unread
         _check_format(spec.replace('*', ''), (v,))
         v = {ord('r'): repr, ord('s'): str, ord('a'): ascii}.get(o.conversion, lambda x: x)(v)
@@ -221,7 +221,7 @@ def text(self:Reader, node, parts):
     return out
 
 @patch
-def base_variables(self:Reader, text):
+def _base_variables(self:Reader, text):
     "A text with mmcv's `{{ _base_.name }}` and `{{ fileBasenameNoExtension }}` put in; the value itself where there is nothing else"
     path, pattern = Path(self.path), r'\{\{ *(?:(file\w+)|_base_\.([\w.]+)) *\}\}'
     known = dict(fileDirname=str(path.parent), fileBasename=path.name, fileBasenameNoExtension=path.stem, fileExtname=path.suffix)
@@ -245,11 +245,11 @@ _calls = dict(list=list, tuple=list, range=range, int=int, float=float, str=str,
 _methods = {str: ('format', 'lower', 'upper'), dict: ('get', 'copy'), list: ('copy',)}
 
 @patch
-def call(self:Reader, node):
+def _call(self:Reader, node):
     "The value of a call that is known to do nothing but compute"
-    f, args, name = node.func, self.items(node.args), source(node.func)
+    f, args, name = node.func, self._items(node.args), source(node.func)
     pairs = [(k.arg, self.value(k.value)) for k in node.keywords]
-    if name == 'dict' and name not in self.names: return self.dict_call(args, pairs)
+    if name == 'dict' and name not in self.names: return self._dict_call(args, pairs)
     self.look(node, *args)
     if unread := next((v for v in args + [v for _, v in pairs] if isinstance(v, Unread)), None): return unread
     if name in _calls and name not in self.names: return _calls[name](*args, **dict(pairs))
@@ -262,10 +262,11 @@ def call(self:Reader, node):
     return self.unread(node, f'is a call, and nothing is run: {_instead}')
 
 @patch
-def dict_call(self:Reader, args, pairs):
+def _dict_call(self:Reader, args, pairs):
     "`dict(base, **other, key=value)`"
     seen = set()
     for names in ([k] if k else v if isinstance(v, dict) else () for k, v in pairs):
         if twice := seen.intersection(names): raise ValueError(f'{min(map(str, twice))!r} is given twice')
         seen.update(names)
-    return self.pairs([(None, v if isinstance(v, (dict, Unread)) else dict(v), True) for v in args] + [(k, v, k is None) for k, v in pairs])
+    bases = [(None, v if isinstance(v, (dict, Unread)) else dict(v), True) for v in args]
+    return self._pairs(bases + [(k, v, k is None) for k, v in pairs])

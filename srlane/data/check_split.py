@@ -22,7 +22,8 @@ from .lanes import IndexLabel, Lanes, inspect_index
 from .tusimple import inspect_tusimple
 
 # %% ../../nbs/data/15_check_split.ipynb #3c9c9be1
-def read_label(entry:Entry)->tuple: # lanes, (n, 2) pixels each; where each one stands; list of (kind, words, where)
+def read_label(entry:Entry # one of a dataset's `items`
+              )->tuple:    # lanes, (n, 2) pixels each; where each one stands; list of (kind, words, where)
     "The lanes of an image as written"
     inspect = inspect_culane if isinstance(entry.label, str) else inspect_index if isinstance(entry.label, IndexLabel) else inspect_tusimple
     return inspect(entry.label, entry.where)
@@ -88,11 +89,11 @@ def _tusimple_entries(self):
 
 _kinds = dict(CULane=(CULane, _culane_entries), TuSimple=(TuSimple, _tusimple_entries), Lanes=(Lanes, Lanes.entries))
 
-def open_split(kind:str,   # CULane, TuSimple or Lanes
-               root,       # folder of the download
-               split:str,  # train, val, test, …
+def open_split(kind:str,                               # CULane, TuSimple or Lanes
+               root,                                   # folder of the download
+               split:str,                              # train, val, test, …
                geometry:ImageGeometry=ImageGeometry(), # sizes of the configuration
-               max_lanes:int=4,
+               max_lanes:int=4,                        # that have a target row
               )->LaneDataset:
     "A split with all that it lists, readable or not"
     cls, entries = _kinds.get(kind, (None, None))
@@ -136,10 +137,10 @@ def _hint(root, example):
     return example._replace(says=f'{example.says}, but {"/".join(parts[there:])} does: leave off {"/".join(parts[:there])}/')
 
 # %% ../../nbs/data/15_check_split.ipynb #8567bbf8
-def check_split(dataset:LaneDataset,
-                name:str=None,     # what reports call it; the dataset's own name where None
-                decode:bool=False, # decode every image: slow, and finds damage in the middle and near-duplicates too
-                workers:int=None,  # processes; one for each core where None, 0: none
+def check_split(dataset:LaneDataset, # as from `open_split`
+                name:str=None,       # what reports call it; the dataset's own name where None
+                decode:bool=False,   # decode every image: slow, and finds damage in the middle and near-duplicates too
+                workers:int=None,    # processes; one for each core where None, 0: none
                 progress:bool=False, # show a bar
                )->SplitCheck:
     "Look at every image and label of a split"

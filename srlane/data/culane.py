@@ -19,7 +19,9 @@ from ..metrics.reading import read_categories
 # %% ../../nbs/data/04_culane.ipynb #6b1121d5
 CULANE_LISTS = dict(train=('train_gt.txt', 'train.txt'), val=('val.txt', 'val_gt.txt'), test=('test.txt',))
 
-def culane_list(root, split:str)->str: # path
+def culane_list(root,      # folder that holds `list`
+                split:str, # a key of `CULANE_LISTS`: train, val, test, …
+               )->str:     # path
     "The first of a split's lists that exists"
     if split not in CULANE_LISTS: raise DataError(f"split {split!r}: CULane has {', '.join(CULANE_LISTS)}")
     found = [f for o in CULANE_LISTS[split] if exists(f := f'{root}/list/{o}')]
@@ -27,7 +29,8 @@ def culane_list(root, split:str)->str: # path
     names = ' nor '.join(CULANE_LISTS[split])
     raise DataError(f"{root}/list: neither {names} is there; is data_root the folder that holds CULane's list folder?")
 
-def list_lines(path)->list: # of str, or None for a line that is not text
+def list_lines(path    # of a list
+              )->list: # of str, or None for a line that is not text
     "Lines of a text file in UTF-8, or in UTF-16 as PowerShell writes it"
     data = read_or(b'', path, lambda p: Path(p).read_bytes())
     if data.startswith((b'\xff\xfe', b'\xfe\xff')): return data.decode('utf-16', errors='replace').splitlines()
@@ -48,11 +51,13 @@ def culane_categories(root,  # folder of the download
     return {k: [position[listed[i]] for i in v if listed[i] in position] for k, v in groups.items()}
 
 # %% ../../nbs/data/04_culane.ipynb #53f9db82
-def culane_lanes(label)->list: # of (n, 2) pixels of the original image
+def culane_lanes(label   # path of a `.lines.txt`
+                )->list: # of (n, 2) pixels of the original image
     "The lanes of a label file that training uses"
     return [p for o in read_culane(label) if (p := label_points(o)) is not None]
 
-def culane_annotation(label)->tuple: # list of (n, 2) pixels of the original image; whether placeholders were left out
+def culane_annotation(label    # path of a `.lines.txt`
+                     )->tuple: # list of (n, 2) pixels of the original image; whether placeholders were left out
     "The lanes of a label file as the metric counts them"
     lanes = read_culane(label)
     blank = len(Path(label).read_bytes().splitlines()) - len(lanes)

@@ -27,7 +27,7 @@ from .tusimple import TUSIMPLE_FOLDERS, TuSimpleLabel, parse_tusimple, tusimple_
 log = logging.getLogger(__name__)
 
 class LaneDataset(Dataset):
-    "Images with lanes: samples for training, or images and their labels for evaluation"
+    "Images with lanes, to train or to evaluate; an `entry` is one of `items`, `i` its index, `geometry` that of its image"
     metric = 'culane'   # how predictions are scored, see srlane.data.evaluation
     attributes = {}     # that lanes are told apart by: name → classes
     def __init__(self,
@@ -278,7 +278,7 @@ def read(self:LaneDataset,
     return img, g, shrink
 
 @patch
-def meta(self:LaneDataset, i:int, geometry:ImageGeometry)->dict:
+def meta(self:LaneDataset, i:int, geometry:ImageGeometry)->dict: # `path`, `name`, `size` (w, h), `cut_height`, `index`
     "What is known of an image besides its pixels"
     e = self.items[i]
     return dict(path=e.image, name=e.name, size=geometry.ori_size, cut_height=geometry.cut_height, index=i)

@@ -28,9 +28,9 @@ from ..metrics.culane import CULANE_WIDTH, gather_score, score_group, size_group
 # %% ../../nbs/data/11_evaluation.ipynb #a058e98b
 log = logging.getLogger(__name__)
 
-def by_index(dataset:LaneDataset,
-             found, # list over images of lists of `Lane`, or dict of image index to list of `Lane`
-            )->dict: # image index → list of `Lane`
+def by_index(dataset:LaneDataset, # built for evaluation
+             found,               # list over images of lists of `Lane`, or dict of image index to list of `Lane`
+            )->dict:              # image index → list of `Lane`
     "Predictions by index, complete or, with `skip_bad`, less the images that could not be read"
     if dataset.train: raise ValueError(f"{dataset} was built for training; the metric needs it from build_dataset(…, is_train=False)")
     if not isinstance(found, Mapping):
@@ -45,16 +45,16 @@ def by_index(dataset:LaneDataset,
     return found
 
 # %% ../../nbs/data/11_evaluation.ipynb #b25e97f2
-def image_geometries(dataset:LaneDataset,
-                     indices, # of images
-                    )->list: # of `ImageGeometry`
+def image_geometries(dataset:LaneDataset, # built for evaluation
+                     indices,             # of images
+                    )->list:              # of `ImageGeometry`
     "The geometries of many images; their headers are read side by side, since a network disk takes its time"
     if all(i in dataset._sizes for i in indices): return [dataset.geometry_of(i) for i in indices]
     with ThreadPoolExecutor(8) as pool: return list(pool.map(dataset.geometry_of, indices))
 
-def rounded_lanes(dataset:LaneDataset,
-                  found, # image index → list of `Lane`
-                 )->dict: # image index → lanes as the metric takes them: (n, 2) pixels for CULane, lists of xs for TuSimple
+def rounded_lanes(dataset:LaneDataset, # built for evaluation
+                  found,               # image index → list of `Lane`
+                 )->dict:              # image index → lanes as the metric takes them: (n, 2) pixels for CULane, lists of xs for TuSimple
     "Lanes with the rows and digits of the prediction files"
     geometries = dict(zip(found, image_geometries(dataset, found)))
     if dataset.metric == 'tusimple':
@@ -76,9 +76,9 @@ def _write_files(texts, # dict of path to text
             Path(part).unlink(missing_ok=True)
             raise
 
-def write_predictions(dataset:LaneDataset,
-                      rounded, # image index → lanes, as from `rounded_lanes`
-                      folder,
+def write_predictions(dataset:LaneDataset, # built for evaluation
+                      rounded,             # image index → lanes, as from `rounded_lanes`
+                      folder,              # for the files; made where it is not there
                      ):
     "Prediction files: `….lines.txt` for each image, or `SPLIT.json` for TuSimple"
     items = {i: dataset.items[i] for i in rounded}

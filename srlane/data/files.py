@@ -26,7 +26,7 @@ class Entry:
 
 class DataError(OneLineError):
     "Data that cannot be used; the message names file and line and says what to do"
-    def __init__(self, message:str):
+    def __init__(self, message:str): # names file and line, and says what to do
         name = type(self).__name__
         if message.startswith(f'Caught {name} in'): message = message.rpartition(f'{name}: ')[2].strip()  # torch adds a worker's traceback
         super().__init__(message)
@@ -37,7 +37,8 @@ class NoAccessError(DataError, PermissionError):
 # %% ../../nbs/data/03_files.ipynb #b6eb5f16
 _absent = errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP
 
-def no_access(path)->NoAccessError:
+def no_access(path # that cannot be entered or read
+             )->NoAccessError:
     "The error for a path without permission: it names the first folder on the way that cannot be entered"
     path = Path(os.path.abspath(path))
     shut = next((p for p in [*path.parents[::-1], path] if p.is_dir() and not os.access(p, os.X_OK)), None)
@@ -45,7 +46,7 @@ def no_access(path)->NoAccessError:
     return NoAccessError(f"{shut or path}: no permission to {what}; its owner can grant it, for example with chmod a+rX")
 
 def read_or(absent, # where the path does not exist
-            path,
+            path,   # of a file or folder
             read,   # called with the path
            ):
     "What reading a path gives; an error that names the path where the permission is missing"
@@ -55,7 +56,8 @@ def read_or(absent, # where the path does not exist
         if e.errno in _absent: return absent
         raise DataError(f"{path}: {e.strerror}; is the disk that holds it still there?") from None
 
-def exists(path)->bool:
+def exists(path # of a file or folder
+          )->bool:
     "Whether there is something at a path; an error where the permission to look is missing"
     return read_or(None, path, os.stat) is not None
 

@@ -109,9 +109,9 @@ class Finding:
     skip_bad:bool = False # training leaves out what it cannot read, so that is not an error
 
     @property
-    def severity(self): return 'warning' if self.skip_bad and 'skip_bad' in self.advice else KINDS[self.kind][0]
+    def severity(self): return 'warning' if self.skip_bad and 'skip_bad' in self.advice else KINDS[self.kind][0] # error, warning or note
     @property
-    def advice(self): return KINDS[self.kind][1]
+    def advice(self): return KINDS[self.kind][1]     # what it means and what to do
     def __len__(self): return len(self.examples)
 
 # %% ../../nbs/data/12_findings.ipynb #a0c1e062
@@ -142,13 +142,16 @@ class DataCheck:
                  for s in self.splits for k, v in s.findings.items()]
         self.findings = sorted([*found, *findings], key=lambda f: (order.index(f.severity), -len(f)))
 
-    def count(self, severity:str)->int: # error, warning or note
+    def count(self,
+              severity:str, # error, warning or note
+             )->int:
         "How many places have findings of a severity"
         return sum(len(f) for f in self.findings if f.severity == severity)
     @property
     def ok(self): return self.count('error') == 0     # nothing that makes training or the score wrong
     @property
     def title(self):
+        "How many findings there are, in a line"
         counts = [f'{self.count(s):,} {s}{"s"*(self.count(s) != 1)}' for s in ('error', 'warning', 'note')]
         return ', '.join(counts) + f' in {sum(map(len, self.splits)):,} images'
 
@@ -181,7 +184,9 @@ def _texts(finding, examples):
     return lines + [f'… and {len(finding) - examples:,} more']*(len(finding) > examples)
 
 @patch
-def to_text(self:DataCheck, examples:int=3)->str: # places shown of each finding
+def to_text(self:DataCheck,
+            examples:int=3, # places shown of each finding
+           )->str:
     "The report as text"
     lines = [f'{name:<6} {images:>8} images {lanes:>9} lanes   {per}   {sizes}' for name, images, lanes, per, sizes in self.rows()]
     lines += self.looks()
@@ -198,7 +203,9 @@ def __repr__(self:DataCheck): return self.to_text()
 _columns = 'split', 'images', 'lanes', 'images by lanes', 'sizes'
 
 @patch
-def to_markdown(self:DataCheck, examples:int=3)->str:
+def to_markdown(self:DataCheck,
+                examples:int=3, # places shown of each finding
+               )->str:
     "The report in Markdown"
     cell = lambda v: str(v).replace('|', '\\|')
     row = lambda cells: '| ' + ' | '.join(map(cell, cells)) + ' |'

@@ -46,7 +46,8 @@ def recycle_memory():
     np.empty(2**25 - 2**14, np.uint8)      # made and freed without being touched, so it costs nothing
 
 # %% ../../nbs/data/00_images.ipynb #0d233f55
-def image_size(path)->tuple: # (w, h) in pixels
+def image_size(path     # of an image
+              )->tuple: # (w, h) in pixels
     "The size that `read_image` will find"
     return header_size(path) or read_image(path).shape[1::-1]   # where the header does not say, the decoder does
 
@@ -110,7 +111,8 @@ def network_image(img, # (h, w, 3) uint8 BGR, whole original image as `read_imag
     return cv2.cvtColor(four, cv2.COLOR_BGRA2BGR if rgb else cv2.COLOR_BGRA2RGB)
 
 # %% ../../nbs/data/00_images.ipynb #95c5f125
-def decoding_shrink(geometry:ImageGeometry)->int: # 1, 2, 4 or 8
+def decoding_shrink(geometry:ImageGeometry # of the original image
+                   )->int:                 # 1, 2, 4 or 8
     "How many times smaller an image can be decoded and still have a pixel for each of the network's"
     left, top, right, bottom = geometry.crop
     return next(k for k in (8, 4, 2, 1) if k == 1 or -(-(right - left)//k) >= geometry.img_w and -(-(bottom - top)//k) >= geometry.img_h)

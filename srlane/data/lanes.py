@@ -37,8 +37,8 @@ class IndexLabel:
     "The label of an image, as its line of the index has it"
     __slots__ = 'record', 'dropped'
     def __init__(self,
-                 record:LabelledImage,
-                 dropped=(), # of `Dropped`: what the reader could not use of it
+                 record:LabelledImage, # image and lanes of the line
+                 dropped=(),           # of `Dropped`: what the reader could not use of it
                 ): self.record, self.dropped = record, [*dropped]
     def __repr__(self):
         r = self.record
@@ -60,7 +60,10 @@ def _inner_name(path, # of an image, relative to the root, with slashes
 # %% ../../nbs/data/08b_lanes.ipynb #99745b71
 class Lanes(LaneDataset):
     "Any images: an index `SPLIT.jsonl` with one JSON object a line"
-    def __init__(self, root, split, geometry,
+    def __init__(self,
+                 root,         # folder that holds `SPLIT.jsonl`
+                 split,        # train, val, test, …
+                 geometry,
                  canvas=(),    # (w, h) onto which lanes are scaled for the metric; (): each image's own size
                  lane_width=0, # pixels at which lanes are drawn there; 0: 30 at a width of 1640, and in proportion
                  attributes=None, # that lanes are told apart by: name → classes; None: none
@@ -114,7 +117,7 @@ def annotation(self:Lanes, entry:Entry)->list: # of (n, 2) pixels of the origina
     return entry.label.record.lanes
 
 @patch
-def categories(self:Lanes, names):
+def categories(self:Lanes, names): # of the images
     "There are none: the total alone is scored"
     return None
 
@@ -186,7 +189,9 @@ def drawn(self:Lanes)->str:
     return f'lanes {where} and {width} px wide' if width else f'lanes {where}, 30 px wide where it is 1640 wide and in proportion elsewhere'
 
 @patch
-def canvas_of(self:Lanes, size)->tuple: # (w, h) onto which the lanes of an image of this size are scaled; pixels at which they are drawn
+def canvas_of(self:Lanes,
+              size,    # (w, h) of an image, pixels
+             )->tuple: # (w, h) onto which its lanes are scaled; pixels at which they are drawn
     "Where lanes are compared"
     canvas = self.canvas or tuple(size)
     return canvas, self.lane_width or scaled_width(canvas[0])
@@ -216,9 +221,9 @@ def settle_max_lanes(cfg # OmegaConf tree of `Config`
     return OmegaConf.merge(cfg, dict(max_lanes=n)), [note]
 
 # %% ../../nbs/data/08b_lanes.ipynb #b2d657a6
-def inspect_index(label:IndexLabel,
-                  where:str, # file:line of the index
-                 )->tuple: # lanes, (n, 2) pixels each; the place of each one; list of (kind, words, where)
+def inspect_index(label:IndexLabel, # of one image
+                  where:str,        # file:line of the index
+                 )->tuple:          # lanes, (n, 2) pixels each; the place of each one; list of (kind, words, where)
     "The lanes of a line of an index, and its faults"
     record, lost = label.record, {d.where for d in label.lost}
     places = [f'{where}, lane {k}' for k in range(1, len(record.lanes) + len(lost) + 1)]

@@ -102,14 +102,14 @@ class _WorkerLoader(DataLoader):
             return chain([*islice(batches, 1)], batches) if self.pin_memory else batches
 
 # %% ../../nbs/data/09_loader.ipynb #1ec9804b
-def lane_loader(dataset:LaneDataset,
-                batch_size:int,     # images of a batch, over all devices
-                workers:int=0,      # worker processes of this device; 0: the samples are made in this process
-                seed:int=0,         # of the order
-                rank:int=0,         # this device
-                world_size:int=1,   # devices
+def lane_loader(dataset:LaneDataset,   # its `train` says whether the order is random
+                batch_size:int,        # images of a batch, over all devices
+                workers:int=0,         # worker processes of this device; 0: the samples are made in this process
+                seed:int=0,            # of the order
+                rank:int=0,            # this device
+                world_size:int=1,      # devices
                 pin_memory:bool=False, # for faster copies to a GPU
-               )->DataLoader: # its `sampler` is an `EpochSampler`
+               )->DataLoader:          # its `sampler` is an `EpochSampler`
     "Batches of a dataset"
     sampler = EpochSampler(len(dataset), batch_size, dataset.train, seed, rank, world_size)
     asked, workers = workers, -(-process_count(workers*world_size, len(dataset))//world_size)

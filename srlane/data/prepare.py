@@ -132,13 +132,13 @@ def _check_space(store, need):
     return free
 
 # %% ../../nbs/data/10_prepare.ipynb #b119c9ad
-def prepare(dataset:LaneDataset,
-            prepared=True,    # folder; True: beside the data, or in the user's cache
-            frames:str='network', # what is kept of a frame: the network's image, or the whole crop
-            part:int=512,     # frames in a file
+def prepare(dataset:LaneDataset,    # the split
+            prepared=True,          # folder; True: beside the data, or in the user's cache
+            frames:str='network',   # what is kept of a frame: the network's image, or the whole crop
+            part:int=512,           # frames in a file
             say=lambda words: None, # called with sentences on what is going on
-            show:bool=True,   # a progress bar where somebody watches
-           )->Path: # folder of the split
+            show:bool=True,         # a progress bar where somebody watches
+           )->Path:                 # folder of the split
     "Make a split's prepared data, or what is missing of them"
     entries, position = list({e.name: e for e in dataset.items}.values()), {e.name: i for i, e in enumerate(dataset.items)}
     store, bad, whole = _store_to_write(dataset, prepared, frames), [], 0

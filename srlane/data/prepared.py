@@ -80,7 +80,8 @@ def store_places(prepared, # the setting: a folder, or True for the default plac
     return [o/'prepared' for o in cache_folders(root)] if prepared is True else [user_path(prepared)]
 
 # %% ../../nbs/data/07_prepared.ipynb #46ca3c17
-def stamp(entry:Entry)->list: # image: bytes, time of the last change in ns; label: the same, or its CRC-32; None where one is gone
+def stamp(entry:Entry # one of a dataset's `items`
+         )->list:     # image: bytes, time of the last change in ns; label: the same, or its CRC-32; None where one is gone
     "What a change of a frame or its label would change"
     try: image, label = os.stat(entry.image), os.stat(entry.label) if isinstance(entry.label, str) else None
     except PermissionError as e: raise no_access(e.filename) from None
@@ -89,7 +90,8 @@ def stamp(entry:Entry)->list: # image: bytes, time of the last change in ns; lab
     text = repr(entry.label).encode()
     return [image.st_size, image.st_mtime_ns, len(text), zlib.crc32(text)]
 
-def digest(entry:Entry)->str: # hexadecimal
+def digest(entry:Entry # one of a dataset's `items`
+          )->str:      # hexadecimal
     "The SHA-256 of a frame's image and label"
     text = Path(entry.label).read_bytes() if isinstance(entry.label, str) else repr(entry.label).encode()
     return hashlib.sha256(Path(entry.image).read_bytes() + text).hexdigest()
@@ -142,7 +144,9 @@ def write_part(folder, # of the split
         if old.name != file: old.unlink()
 
 # %% ../../nbs/data/07_prepared.ipynb #90d11a49
-def write_index(path, index:dict):
+def write_index(path,       # of the index; moved into place when it is complete
+                index:dict, # as JSON takes it
+               ):
     "Write the index of a part"
     text = json.dumps(index)
     write_whole(path, f'{hashlib.sha256(text.encode()).hexdigest()}\n{text}')
@@ -150,7 +154,8 @@ def write_index(path, index:dict):
 _remedy = ("run `srlane prepare` again, which looks at every frame and makes what is damaged anew, "
            "or set prepared=false to read the images themselves")
 
-def read_index(path)->dict: # as it was written, its records as records
+def read_index(path    # of the index
+              )->dict: # as it was written, its records as records
     "Read the index of a part, or a `DamagedError`"
     try: mark, _, text = Path(path).read_bytes().partition(b'\n')
     except PermissionError: raise no_access(path) from None

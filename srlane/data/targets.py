@@ -12,7 +12,7 @@ from ..lane import ABSENT, ROW, ImageGeometry, clip_polylines, clean_polylines, 
 
 # %% ../../nbs/data/01_targets.ipynb #5626d4bb
 def network_pieces(lanes, # list of (n, 2) x, y in pixels of the original image
-                   geometry:ImageGeometry,
+                   geometry:ImageGeometry, # of the original image; its `matrix` leads to the network's
                    matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
                   )->tuple: # list of (m, 2) in pixels of the network's image: clipped, bottom to top; the lane that each is a piece of
     "Annotated lanes as the network's image shows them, and which one each of these was"
@@ -21,8 +21,10 @@ def network_pieces(lanes, # list of (n, 2) x, y in pixels of the original image
     left = [(o, k) for o, k in zip(clean_polylines(pieces), owners) if o is not None]
     return [o for o, _ in left], [k for _, k in left]
 
-def network_lanes(lanes, geometry, matrix=None # as `network_pieces` takes them
-                 )->list: # of (m, 2) in pixels of the network's image: clipped, bottom to top
+def network_lanes(lanes,                  # list of (n, 2) x, y in pixels of the original image
+                  geometry:ImageGeometry, # of the original image; its `matrix` leads to the network's
+                  matrix=None,            # (3, 3) change of geometry in pixels of the network's image; None: none
+                 )->list:                 # of (m, 2) in pixels of the network's image: clipped, bottom to top
     "Annotated lanes as the network's image shows them"
     return network_pieces(lanes, geometry, matrix)[0]
 
@@ -70,12 +72,12 @@ def angle_maps(lanes, # list of (n, 2) as from `network_lanes`
     return maps
 
 # %% ../../nbs/data/01_targets.ipynb #6a062157
-def lane_targets(lanes, # list of (n, 2) as from `network_lanes`
-                 geometry:ImageGeometry,
-                 max_lanes:int=4,     # lanes that have a row; the others still mark the maps
-                 strides=(8, 16, 32), # pixels per cell of each map
-                 seg:bool=True,       # make `gt_seg` too: only the segmentation's loss reads it
-                )->dict: # gt_lane (max_lanes, 4 + P) float32; gt_angle and gt_seg, one (h, w) per stride
+def lane_targets(lanes,                  # list of (n, 2) as from `network_lanes`
+                 geometry:ImageGeometry, # its rows, and the size of the network's image
+                 max_lanes:int=4,        # lanes that have a row; the others still mark the maps
+                 strides=(8, 16, 32),    # pixels per cell of each map
+                 seg:bool=True,          # make `gt_seg` too: only the segmentation's loss reads it
+                )->dict:                 # gt_lane (max_lanes, 4 + P) float32; gt_angle and gt_seg, one (h, w) per stride
     "All training targets of an image"
     angles, segs = zip(*angle_maps(lanes, geometry, strides))
     targets = dict(gt_lane=lane_rows(lanes, geometry, max_lanes), gt_angle=list(angles))

@@ -112,7 +112,10 @@ class ChannelShuffle:
 class MultiplyAndAddToBrightness:
     "Brightness times a random factor, plus a random number of grey levels"
     __repr__ = basic_repr('mul,add')
-    def __init__(self, mul=(.85, 1.15), add=(-10, 10)):
+    def __init__(self,
+                 mul=(.85, 1.15), # factor: least and most, or one number
+                 add=(-10, 10),   # grey levels: least and most, or one number
+                ):
         self.mul, self.add = number_range(mul, 'mul', 0, 255), number_range(add, 'add', -255, 255)
     def __call__(self, img, rng):
         return cv2.addWeighted(img, rng.uniform(*self.mul), img, 0, rng.uniform(*self.add))   # rounds, and stops at 0 and 255
@@ -121,7 +124,8 @@ class MultiplyAndAddToBrightness:
 class AddToHueAndSaturation:
     "Shift hue (256 = a full turn) and saturation (0…255) by one random number"
     __repr__ = basic_repr('value')
-    def __init__(self, value=(-10, 10)): self.value = number_range(value, 'value', -255, 255)
+    def __init__(self, value=(-10, 10)): # shift: least and most, or one number
+        self.value = number_range(value, 'value', -255, 255)
     def __call__(self, img, rng):
         v = round(rng.uniform(*self.value))
         hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV_FULL)
@@ -138,7 +142,8 @@ def _odd(rng, k):
 class MotionBlur:
     "Blur along a line of random direction"
     __repr__ = basic_repr('k')
-    def __init__(self, k=(3, 5)): self.k = tuple(int(o) for o in number_range(k, 'k', 3, 255))
+    def __init__(self, k=(3, 5)): # pixels along the line, odd: least and most, or one number
+        self.k = tuple(int(o) for o in number_range(k, 'k', 3, 255))
     def __call__(self, img, rng):
         k = _odd(rng, self.k)
         line = np.zeros((k, k), np.float32)
@@ -150,13 +155,15 @@ class MotionBlur:
 class MedianBlur:
     "The median of each pixel's neighbourhood"
     __repr__ = basic_repr('k')
-    def __init__(self, k=(3, 5)): self.k = tuple(int(o) for o in number_range(k, 'k', 3, 255))
+    def __init__(self, k=(3, 5)): # pixels along a side, odd: least and most, or one number
+        self.k = tuple(int(o) for o in number_range(k, 'k', 3, 255))
     def __call__(self, img, rng): return cv2.medianBlur(img, _odd(rng, self.k))
 
 class JpegCompression:
     "What JPEG leaves of an image"
     __repr__ = basic_repr('compression')
-    def __init__(self, compression=(85, 95)): self.compression = number_range(compression, 'compression', 0, 100)
+    def __init__(self, compression=(85, 95)): # 0 (best quality) … 100: least and most, or one number
+        self.compression = number_range(compression, 'compression', 0, 100)
     def __call__(self, img, rng):
         quality = int(np.round(1 + 99*(1 - rng.uniform(*self.compression)/101)).clip(1, 100))
         bgr = cv2.imencode('.jpg', cv2.cvtColor(img, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -189,18 +196,30 @@ class CoarseDropout:
 class OneOf:
     "One of several transforms, all equally probable"
     __repr__ = basic_repr('transforms')
-    def __init__(self, transforms): self.transforms = list(transforms)
+    def __init__(self, transforms): # list of those above
+        self.transforms = list(transforms)
     def __call__(self, img, rng): return self.transforms[rng.integers(len(self.transforms))](img, rng)
-    def drawn(self, rng): return _drawn(self.transforms[rng.integers(len(self.transforms))], rng)
+    def drawn(self,
+              rng, # NumPy generator, drawn from
+             ):    # list of transforms
+        "The one that an image gets"
+        return _drawn(self.transforms[rng.integers(len(self.transforms))], rng)
 
 class Sometimes:
     "Transforms that happen, all of them, with probability `p`"
     __repr__ = basic_repr('transforms,p')
-    def __init__(self, transforms, p): self.transforms, self.p = transforms if isinstance(transforms, list) else [transforms], p
+    def __init__(self,
+                 transforms, # a list of those above, or one of them
+                 p,          # 0…1
+                ): self.transforms, self.p = transforms if isinstance(transforms, list) else [transforms], p
     def __call__(self, img, rng):
         for t in self.transforms if rng.random() < self.p else (): img = t(img, rng)
         return img
-    def drawn(self, rng): return [o for t in self.transforms for o in _drawn(t, rng)] if rng.random() < self.p else []
+    def drawn(self,
+              rng, # NumPy generator, drawn from
+             ):    # list of transforms
+        "Those that an image gets"
+        return [o for t in self.transforms for o in _drawn(t, rng)] if rng.random() < self.p else []
 
 def _may_move(t # transform
              )->bool:

@@ -19,7 +19,9 @@ TUSIMPLE_FOLDERS = '', 'train_set/', 'test_set/'   # of the root, as the archive
 _lists = dict(train=('label_data_0313.json', 'label_data_0601.json'), val=('label_data_0531.json',),
               trainval=('label_data_0313.json', 'label_data_0601.json', 'label_data_0531.json'), test=('test_label.json',))
 
-def tusimple_files(root, split:str)->list: # of paths
+def tusimple_files(root,      # folder that holds the label files
+                   split:str, # train, val, test, …
+                  )->list:    # of paths
     "A split's label files"
     if split not in _lists: raise DataError(f"split {split!r}: TuSimple has {', '.join(_lists)}")
     found = {o: [f for d in TUSIMPLE_FOLDERS if exists(f := f'{root}/{d}{o}')][:1] for o in _lists[split]}
@@ -59,13 +61,14 @@ def tusimple_labels(file, # of labels
         except (ValueError, RecursionError): pass   # its lines say what is wrong
     return [(f'{file}:{i}', line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
 
-def tusimple_lanes(label:TuSimpleLabel)->list: # of (n, 2) pixels of the original image
+def tusimple_lanes(label:TuSimpleLabel # of one frame
+                  )->list:             # of (n, 2) pixels of the original image
     "The lanes of a label that training uses"
     return [p for o in label.lanes if len(p := tusimple_points(o, label.h_samples)) > 1]
 
-def inspect_tusimple(label:TuSimpleLabel,
-                     where:str, # file:line of the label
-                    )->tuple: # lanes, (n, 2) pixels each; the place of each one; list of (kind, words, where)
+def inspect_tusimple(label:TuSimpleLabel, # of one frame
+                     where:str,           # file:line of the label
+                    )->tuple:             # lanes, (n, 2) pixels each; the place of each one; list of (kind, words, where)
     "The lanes of a label as written, and its faults"
     rows = label.h_samples
     odd = [('rows not rising', 'h_samples', where)] if any(b <= a for a, b in zip(rows, rows[1:])) else []

@@ -73,17 +73,17 @@ def _attempts(to, program, info, ranges): # functions of a path
     model, learn = to_openvino(program, info), [s for i, s in enumerate(ranges) if i % 4 or len(ranges) < 4]
     return [lambda path, n=n: save_openvino(quantize(model, learn, n), info, path) for n in (1, 5, 9)]
 
-def export(weights,           # checkpoint, folder of a run (its best model), or a network
-           to:str='onnx',     # onnx, openvino or torch
-           out=None,          # file to write; None: beside the checkpoint (here, for packaged weights)
-           batch='dynamic',   # images at a time; 'dynamic': any number
-           half:bool=False,   # float16: in OpenVINO the weights, elsewhere all up to the pyramid
-           int8=None,         # images from which NNCF learns the ranges of int8: as `images`; for OpenVINO
-           nms:bool=False,    # the lanes come out, chosen with the network's thresholds, not all proposals
-           images=None,       # to compare on: folder, files or RGB arrays, best with labels beside; None: synthetic roads
-           config=None,       # preset or file, for a checkpoint without a configuration in it
+def export(weights,         # checkpoint, folder of a run (its best model), or a network
+           to:str='onnx',   # onnx, openvino or torch
+           out=None,        # file to write; None: beside the checkpoint (here, for packaged weights)
+           batch='dynamic', # images at a time; 'dynamic': any number
+           half:bool=False, # float16: in OpenVINO the weights, elsewhere all up to the pyramid
+           int8=None,       # images from which NNCF learns the ranges of int8: as `images`; for OpenVINO
+           nms:bool=False,  # the lanes come out, chosen with the network's thresholds, not all proposals
+           images=None,     # to compare on: folder, files or RGB arrays, best with labels beside; None: synthetic roads
+           config=None,     # preset or file, for a checkpoint without a configuration in it
           )->ExportReport:
-    "Write a network as a file for another runtime"
+    "Write a network as a file for another runtime; a `OneLineError`, and no file, where its lanes are not those of the network"
     start, batch = time.perf_counter(), _checked(to, batch, half, int8)
     net, name, folder = _trained(weights, config)
     r, ending = net.roi_head, writers[to][0]

@@ -56,9 +56,9 @@ def _write_onnx(program:torch.export.ExportedProgram,
 def _outputs(info): return ['rows'] if info.kind == 'raw' else ['rows', 'scores']
 
 # %% ../../nbs/export/02_files.ipynb #945c8022
-def to_openvino(program:torch.export.ExportedProgram,
-                info:ExportInfo,
-               ): # `openvino.Model`
+def to_openvino(program:torch.export.ExportedProgram, # as from `trace`
+                info:ExportInfo,                      # gives inputs and outputs their sizes and names
+               ):                                     # `openvino.Model`
     "The program as a model of OpenVINO"
     ov, g = import_extra('openvino'), info.geometry
     with warnings.catch_warnings(), torch.no_grad():
@@ -69,9 +69,9 @@ def to_openvino(program:torch.export.ExportedProgram,
     for output, name in zip(model.outputs, _outputs(info)): output.set_names({name})
     return model
 
-def save_openvino(model, # `openvino.Model`
-                  info:ExportInfo,
-                  path,  # .xml; the weights go into a .bin beside it
+def save_openvino(model,           # `openvino.Model`
+                  info:ExportInfo, # is kept in the .xml; float16 there stores float16 weights
+                  path,            # .xml; the weights go into a .bin beside it
                  ):
     "Write a model with its metadata"
     model.set_rt_info(info.to_json(), ['srlane'])

@@ -16,9 +16,9 @@ from .nms import UnrolledNMS
 class Graph(nn.Module):
     "A network for export: a copy, in evaluation mode, without what only training needs"
     def __init__(self,
-                 net:TwoStageDetector,
-                 nms:bool=False,  # choose the lanes too, with the network's own thresholds
-                 half:bool=False, # float16 up to the pyramid
+                 net:TwoStageDetector, # with its weights; a copy is taken
+                 nms:bool=False,       # choose the lanes too, with the network's own thresholds
+                 half:bool=False,      # float16 up to the pyramid
                 ):
         super().__init__()
         net = copy.deepcopy(net).eval().float().requires_grad_(False).to('cpu', memory_format=torch.contiguous_format)
@@ -28,15 +28,16 @@ class Graph(nn.Module):
         if half: net.backbone.half(), net.neck.half()
 
     def forward(self,
-                images:Tensor,       # (B,3,H,W) uint8, RGB
-               )->Tensor|tuple:      # (B,N,4+P) rows; with NMS (B,max_lanes,4+P) rows and (B,max_lanes) scores
+                images:Tensor,  # (B,3,H,W) uint8, RGB
+               )->Tensor|tuple: # (B,N,4+P) rows; with NMS (B,max_lanes,4+P) rows and (B,max_lanes) scores
+        "What an exported file computes"
         pyramid = self.net.neck(self.net.backbone(self.net.images(images)))
         if self.half_precision: pyramid = [p.float() for p in pyramid]
         rows = self.net.roi_head(pyramid, self.net.rpn_head(pyramid)[0])[0][-1]
         return rows if self.nms is None else self.nms(rows)
 
 # %% ../../nbs/export/01_graph.ipynb #acf96e22
-def trace(graph:Graph,
+def trace(graph:Graph,         # of the network
           batch:int|None=None, # images at a time; None: any number
          )->torch.export.ExportedProgram:
     "The graph as a program"

@@ -48,6 +48,7 @@ class UnrolledNMS(nn.Module):
     def forward(self,
                 pred:Tensor,            # (B, N, 4+P) rows of the network
                )->tuple[Tensor,Tensor]: # (B, max_lanes, 4+P) rows, surest first; (B, max_lanes) their scores, 0 where there is no lane
+        "Choose the lanes of a batch"
         strips, finite = pred.shape[-1] - ROW.head - 1, (pred.abs() < 3e38).all(-1)
         pred = torch.where(finite[..., None], pred, 0.)
         score, (start, length) = pred[..., ROW.logits].softmax(-1)[..., 1], (pred[..., ROW.extent]*strips).unbind(-1)

@@ -28,7 +28,7 @@ class Sample:
     img:np.ndarray       # (3, H, W) uint8 RGB, cropped and resized for the network
     geometry:ImageGeometry # of the original image
     lanes:list|None      # labels, (n, 2) x, y in pixels of the original image; None where there are none
-    name:str
+    name:str             # what reports call it
 
 def _sample(img, geometry, lanes, name): # img (h, w, 3) uint8 BGR
     g = geometry.with_size(img.shape[1], img.shape[0])
@@ -111,7 +111,7 @@ class Comparison:
     @property
     def moved(self): return max(self.distances, default=0.)     # px, at most
     @property
-    def loss(self): return None if self.f1 is None else self.f1 - self.f1_there
+    def loss(self): return None if self.f1 is None else self.f1 - self.f1_there     # of F1, 0…1; None where there are no labels
     @property
     def too_few(self): return self.lanes < _enough     # to notice that F1 falls by 0.005
 

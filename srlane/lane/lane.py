@@ -26,7 +26,7 @@ class Lane:
         self.points, self.score, self.attributes = points, score, {}
 
     @cached_property
-    def spline(self): return x_spline(self.points[:,1], self.points[:,0])
+    def spline(self): return x_spline(self.points[:,1], self.points[:,0])     # x as a function of y: fractions of the image
 
     def __len__(self): return len(self.points)
     def __eq__(self, other): return isinstance(other, Lane) and np.array_equal(self.points, other.points)

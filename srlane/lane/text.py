@@ -79,9 +79,9 @@ def parse_culane(text:str, # content of a `.lines.txt` file
     return lanes
 
 # %% ../../nbs/lane/04_text.ipynb #f72fd31f
-def read_culane(path, # of a `.lines.txt` file
+def read_culane(path    # of a `.lines.txt` file
                )->list: # as `parse_culane`
-    "Lanes of a CULane label file"
+    "Lanes of a CULane label file; a `ValueError` names the line that cannot be read"
     with open(path, 'rb') as f: data = f.read()
     try: text = data.decode('ascii')
     except UnicodeDecodeError as e:

@@ -24,7 +24,10 @@ class Commands:
     names = 'pause', 'resume', *jobs, 'stop'
     def __init__(self): self.all, self.paused, self._changed = [], False, threading.Condition()
 
-    def ask(self, name:str, step:int):
+    def ask(self,
+            name:str, # one of `names`
+            step:int, # of the run, as it is asked
+           ):
         "Note a command"
         if name not in self.names: raise ValueError(f"{name!r}: choose one of {', '.join(self.names)}")
         with self._changed:
@@ -34,16 +37,20 @@ class Commands:
 
     def __iter__(self): return iter(list(self.all))
     @property
-    def pending(self): return [c for c in self if c.done is None]
+    def pending(self): return [c for c in self if c.done is None]     # of `Command`: not done yet
     @property
-    def done(self): return [c for c in self if c.done is not None]
+    def done(self): return [c for c in self if c.done is not None]     # of `Command`
     def __repr__(self):
         state = lambda c: 'pending' if c.done is None else f'done after step {c.done}'
         return '\n'.join(f'{c.name}: asked at step {c.asked}, {state(c)}' for c in self)
 
 # %% ../../nbs/look/03_commands.ipynb #57629432
 @patch
-def mark_done(self:Commands, step:int, names, n=None): # n: of the first ones only
+def mark_done(self:Commands,
+              step:int, # after which it was
+              names,    # of commands
+              n=None,   # of the first ones only; None: of all
+             ):
     "Note that what is pending of these names has been done"
     with self._changed:
         chosen = [i for i, c in enumerate(self.all) if c.done is None and c.name in names][:n]
@@ -74,7 +81,7 @@ def obey(self:Commands,
     if not self.paused: self.mark_done(step, ['pause', 'resume'])
 
 @patch
-def close(self:Commands, step:int):
+def close(self:Commands, step:int): # the last of the run
     "The run is over: jobs that nobody has done are dropped, the rest counts as done"
     self.mark_done(step, ['pause', 'resume', 'stop'])
     with self._changed: self.all, self.paused = self.done, False

@@ -22,10 +22,10 @@ class Line(NamedTuple):
     "A line of a panel"
     name:str            # '' leaves it out of the legend
     x:np.ndarray        # steps
-    y:np.ndarray
+    y:np.ndarray        # as many numbers
     style:int=None      # place in the palette; None: the colour of the lettering
-    width:float=1.6
-    opacity:float=1.
+    width:float=1.6     # points
+    opacity:float=1.    # 0…1
     dots:bool=False     # a dot at each point
 
     @property
@@ -33,11 +33,12 @@ class Line(NamedTuple):
 
 class Panel(NamedTuple):
     "Lines with axes"
-    title:str
-    lines:list
+    title:str             # above it
+    lines:list            # of `Line`
     log_scale:bool=False  # logarithmic y
 
-def describe(panel)->str: # alternative text
+def describe(panel  # `Panel`
+            )->str: # alternative text
     "A panel in words"
     ends = [f'{o.name} from {o.y[0]:.3g} to {o.y[-1]:.3g}'.strip() for o in panel.lines if len(o.y) and o.opacity == 1]
     return f'{panel.title}: ' + ('; '.join(ends) if ends else 'nothing yet')
@@ -59,7 +60,10 @@ def metric_panel(history)->Panel:
     return Panel('Metric of the validations', [Line(s, *xy, style=i, width=2, dots=True) for i, s, xy in found])
 
 # %% ../../nbs/look/02_curves.ipynb #57ec27cc
-def panels(history, smooth=.6, log_scale=False)->list: # of `Panel`
+def panels(history,         # `History`
+           smooth=.6,       # share of the mean so far that a point of the loss keeps, 0…1
+           log_scale=False, # logarithmic losses
+          )->list:          # of `Panel`
     "Loss, metric, learning rate, time"
     rate = lambda k: curve(history.steps, history.rates[k])
     times = [Line('whole step', *rate('batch_time'), style=0), Line('waiting for data', *rate('data_time'), style=3)]
@@ -67,7 +71,12 @@ def panels(history, smooth=.6, log_scale=False)->list: # of `Panel`
             Panel('Learning rate', [Line('', *rate('lr'), style=0, width=2)]), Panel('Seconds a step', times)]
 
 # %% ../../nbs/look/02_curves.ipynb #afe3591e
-def ticks(low, high, n=5, log_scale=False, whole=False)->list: # of numbers
+def ticks(low,             # the least that is shown
+          high,            # the greatest
+          n=5,             # numbers, at most
+          log_scale=False, # at powers of ten, and round numbers between them
+          whole=False,     # whole numbers only
+         )->list:          # of numbers
     "Round numbers between two others, or whole ones"
     if not high > low: return [low]
     if log_scale:
@@ -183,7 +192,8 @@ def charts(panels)->str: # HTML
     return f'<div style="display:flex;flex-wrap:wrap;gap:4px 12px;color:var(--jp-content-font-color1,inherit)">{stacks}</div>'
 
 # %% ../../nbs/look/02_curves.ipynb #d320046d
-def draw(panel, ax,
+def draw(panel,        # `Panel`
+         ax,           # matplotlib axes
          steps=None,   # low, high of the shared axis; by what there is where None
          numbers=True, # at the axis of steps
         ):
@@ -214,7 +224,8 @@ def draw(panel, ax,
     return ink_axes(ax)
 
 # %% ../../nbs/look/02_curves.ipynb #87e9dc2a
-def newest_table(history)->str: # '' before the first
+def newest_table(history # `History`
+                )->str:  # '' before the first
     "The newest table, under what it is of"
     row = history.newest()
     if row is None: return ''
@@ -225,9 +236,11 @@ def _curves(history, fig, grid, smooth, log_scale):
     every = panels(history, smooth, log_scale)
     for i, panel in enumerate(every): draw(panel, fig.add_subplot(grid[i%2, i//2]), x_span(every), numbers=i%2 == 1)
 
-def history_picture(history, predictions=None, # (H, W, 3) uint8: the newest predictions; from the run's folder where None
-                    log_scale=False, smooth=.6,
-                    note='', # stands above it, such as an error
+def history_picture(history,          # `History`
+                    predictions=None, # (H, W, 3) uint8: the newest predictions; from the run's folder where None
+                    log_scale=False,  # logarithmic losses
+                    smooth=.6,        # share of the mean so far that a point of the loss keeps, 0…1
+                    note='',          # stands above it, such as an error
                    )->Picture:
     "A run in one picture: curves, the newest table, the newest predictions"
     import cv2
@@ -254,8 +267,10 @@ def history_picture(history, predictions=None, # (H, W, 3) uint8: the newest pre
     return figure_picture(fig, ' '.join(filter(None, words)), dpi=108)
 
 # %% ../../nbs/look/02_curves.ipynb #0a278991
-def compare(*histories, # of `History`, or folders of runs
-            smooth=.6, log_scale=False)->Picture:
+def compare(*histories,      # of `History`, or folders of runs
+            smooth=.6,       # share of the mean so far that a point of the loss keeps, 0…1
+            log_scale=False, # logarithmic losses
+           )->Picture:
     "The losses of several runs, and below them their metrics, over the same steps"
     from matplotlib.figure import Figure
     histories = [h if isinstance(h, History) else History.load(h) for h in histories]

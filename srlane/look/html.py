@@ -22,11 +22,13 @@ class Picture:
                 ): self.data, self.alt, self.caption = data, alt, caption
 
     @property
-    def mime(self): return 'image/png' if self.data[:4] == b'\x89PNG' else 'image/jpeg'
+    def mime(self): return 'image/png' if self.data[:4] == b'\x89PNG' else 'image/jpeg'     # by the first bytes
     @property
-    def text(self): return base64.b64encode(self.data).decode()
+    def text(self): return base64.b64encode(self.data).decode()     # base64 of `data`
     @property
-    def tag(self): return f'<img src="data:{self.mime};base64,{self.text}" alt="{html.escape(self.alt)}" style="max-width:100%">'
+    def tag(self):
+        "HTML that holds the picture itself"
+        return f'<img src="data:{self.mime};base64,{self.text}" alt="{html.escape(self.alt)}" style="max-width:100%">'
     def __repr__(self): return f'[{self.alt}]'
 
     def bundle(self)->tuple: # MIME type → data, MIME type → metadata
@@ -36,9 +38,9 @@ class Picture:
 
     @classmethod
     def from_array(cls,
-                   img,       # (H, W, 3) uint8, RGB
-                   alt:str,   # what it shows, in words
-                   caption:str='',
+                   img,            # (H, W, 3) uint8, RGB
+                   alt:str,        # what it shows, in words
+                   caption:str='', # below it
                    width:int=None, # pixels; smaller images stay as they are
                    quality:int=80, # of the JPEG, 0…100
                   ):
@@ -51,7 +53,8 @@ class Picture:
 # %% ../../nbs/look/01_html.ipynb #f533829e
 INK = '#7d7d7d'  # lettering: contrast of 4 on white and 5 on black
 
-def ink_axes(ax):
+def ink_axes(ax # matplotlib axes
+            ):  # the same
     "Lettering and frame of axes in the grey for light and dark"
     ax.set_facecolor('none')
     ax.tick_params(colors=INK, labelsize=8)
@@ -59,9 +62,11 @@ def ink_axes(ax):
     for t in (ax.xaxis.label, ax.yaxis.label, ax.title): t.set(color=INK, fontsize=9)
     return ax
 
-def figure_picture(fig,     # matplotlib figure; it is closed
-                   alt:str, # what it shows, in words
-                   caption:str='', dpi:int=72)->Picture:
+def figure_picture(fig,            # matplotlib figure; it is closed
+                   alt:str,        # what it shows, in words
+                   caption:str='', # below it
+                   dpi:int=72,     # pixels per inch
+                  )->Picture:
     "A figure as a PNG without background"
     import io
     import matplotlib.pyplot as plt
@@ -89,22 +94,23 @@ figcaption { font-size: .87em } figcaption, code { overflow-wrap: anywhere }
 .error { color: var(--error) } .warning { color: var(--warning) } .note { color: var(--note) }
 ''')
 
-def picture_tag(picture:Picture,
-                src:str=None, # address of its file; None: the picture is written into the page
-               )->str: # HTML
+def picture_tag(picture:Picture, # its words become the alternative text
+                src:str=None,    # address of its file; None: the picture is written into the page
+               )->str:           # HTML
     "A picture with its caption"
     img = f'<img loading="lazy" src="{html.escape(src)}" alt="{html.escape(picture.alt)}">' if src else picture.tag
     caption = f'<figcaption>{html.escape(picture.caption)}</figcaption>' if picture.caption else ''
     return f'<figure>{img}{caption}</figure>'
 
-def pictures_tag(pictures)->str: # HTML
+def pictures_tag(pictures # of `Picture`, or HTML
+                )->str:   # HTML
     "Pictures side by side, as many as fit"
     return '<div class="pictures">' + ''.join(o if isinstance(o, str) else picture_tag(o) for o in pictures) + '</div>'
 
-def write_page(path,       # .html file; moved into place when it is complete
-               title:str,
-               body:str,   # HTML
-              )->Path:     # of the file
+def write_page(path,      # .html file; moved into place when it is complete
+               title:str, # plain text
+               body:str,  # HTML
+              )->Path:    # of the file
     "A page that needs no other file"
     path, title = user_path(path), html.escape(title)
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -29,7 +29,7 @@ from .thresholds import Sweep, join_rows, keep_rows, sweep_thresholds
 
 # %% ../../nbs/look/08_interpretation.ipynb #16a9bafc
 class Interpretation:
-    "Predictions of a split, taken apart"
+    "Predictions of a split, taken apart; `i` is the number of an image"
     def __init__(self,
                  dataset:LaneDataset, # as built for evaluation
                  predictions,         # list over images of lists of `Lane`, or dict of index to list
@@ -56,8 +56,8 @@ class Interpretation:
         self.similarity = np.array([np.mean([x for *_, x in m.hits]) if m.hits else np.nan for m in self.matches])   # mean of the hits
 
     def __len__(self): return len(self.index)
-    def name(self, i): return self.dataset.items[self.index[i]].name
-    def category(self, i): return next((k for k, v in self.categories.items() if i in v), '')
+    def name(self, i): return self.dataset.items[self.index[i]].name     # of its file, relative to the data
+    def category(self, i): return next((k for k, v in self.categories.items() if i in v), '')     # '' where it has none
     def __repr__(self):
         hits, wrong = sum(len(m.hits) for m in self.matches), (self.missed + self.false > 0).sum()
         found = f'{hits:,} lanes hit, {self.missed.sum():,} missed, {self.false.sum():,} false'
@@ -81,7 +81,7 @@ def worst(self:Interpretation,
     return [i for i in order if inside is None or i in inside][:n]
 
 @patch
-def describe(self:Interpretation, i:int)->str: # number of the image
+def describe(self:Interpretation, i:int)->str:
     "What happened in an image, in words"
     m, category = self.matches[i], self.category(i)
     return f'{len(m.hits)} hit, {len(m.missed)} missed, {len(m.false)} false' + (f' ({category})' if category else '')
@@ -116,7 +116,12 @@ def picture(self:Interpretation,
     return img
 
 @patch
-def show(self:Interpretation, i:int, width:int=820, proposals=False, angles=False)->Picture: # number of the image, …
+def show(self:Interpretation,
+         i:int,           # number of the image
+         width:int=820,   # of the picture, pixels
+         proposals=False, # draw the straight proposals of the sketch
+         angles=False,    # draw the angle map
+        )->Picture:
     "An image with its lanes, in words too"
     words = f'{self.name(i)}: {self.describe(i)}'
     return Picture.from_array(self.picture(i, width, proposals, angles), words, words)
@@ -130,10 +135,13 @@ def _legend_handles():
 
 @patch
 def plot_worst(self:Interpretation,
-               n:int=6,        # images
-               by='mistakes',  # mistakes, missed, false, or similarity
-               category=None,  # only images of this category
-               cols:int=2, proposals=False, angles=False)->Picture:
+               n:int=6,         # images
+               by='mistakes',   # mistakes, missed, false, or similarity
+               category=None,   # only images of this category
+               cols:int=2,      # pictures in a row
+               proposals=False, # draw the straight proposals of the sketch
+               angles=False,    # draw the angle map
+              )->Picture:
     "A grid of the worst images"
     import matplotlib.pyplot as plt
     chosen = self.worst(n, by, category)
@@ -203,7 +211,12 @@ def stages(self:Interpretation,
     return {k: v[0].float().cpu().numpy() for k, v in dict(proposals=proposals, rows=rows, angle=maps['angle'][-1]).items()}
 
 @patch
-def draw_sketch(self:Interpretation, img, i, proposals=True, angles=True): # (h, w, 3) uint8 RGB, drawn into; number of the image
+def draw_sketch(self:Interpretation,
+                img,            # (h, w, 3) uint8 RGB, drawn into
+                i,              # number of the image
+                proposals=True, # the straight proposals of the sketch
+                angles=True,    # the angle map
+               ):
     "Proposals and angle map on a picture"
     seen, g = self.stages(i), self.dataset.geometry.with_size(*self.sizes[i])
     scale = np.array([img.shape[1]/g.ori_img_w, img.shape[0]/g.ori_img_h])*16           # sixteenths of a pixel
@@ -270,11 +283,14 @@ def browser(self:Interpretation, width:int=900): # `ipywidgets.VBox`
 # %% ../../nbs/look/08_interpretation.ipynb #fb81b27d
 @patch
 def export(self:Interpretation,
-           folder,         # made where it is not there
-           n:int=100,      # images at most
-           by='mistakes',  # mistakes, missed, false, or similarity
-           category=None,  # only images of this category
-           title='Mistakes', proposals=False, angles=False)->Path: # of the page
+           folder,           # made where it is not there
+           n:int=100,        # images at most
+           by='mistakes',    # mistakes, missed, false, or similarity
+           category=None,    # only images of this category
+           title='Mistakes', # of the page
+           proposals=False,  # draw the straight proposals of the sketch
+           angles=False,     # draw the angle map
+          )->Path:           # of the page
     "The worst images as files, and a page that shows them"
     folder, tags, chosen = Path(folder), [], self.worst(n, by, category)
     for k, i in enumerate(chosen, 1):

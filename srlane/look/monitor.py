@@ -67,14 +67,17 @@ class Monitor(Callback):
         runner.callbacks = [*(c for c in runner.callbacks if not isinstance(c, Monitor)), self]
 
     @property
-    def history(self): return self.runner.recorder.history
+    def history(self): return self.runner.recorder.history     # `History` of the run
     @property
-    def running(self): return self.status not in ('not started', 'finished', 'stopped', 'failed')
+    def running(self): return self.status not in ('not started', 'finished', 'stopped', 'failed') # from `run` or `start` until it is over
     def __repr__(self): return f'Monitor: {self.status}, {self.history}'
 
 # %% ../../nbs/look/05_monitor.ipynb #6cff6ae6
 @patch
-def safely(self:Monitor, f, *args):
+def safely(self:Monitor,
+           f, # called with what follows
+           *args,
+          ):
     "Call something that must not end a run"
     try: return f(*args)
     except Exception as e:
@@ -84,7 +87,10 @@ def safely(self:Monitor, f, *args):
         self.complained = True
 
 @patch
-def open(self:Monitor, buttons, view=None):
+def open(self:Monitor,
+         buttons,   # whether somebody can press them: not while the cell itself trains
+         view=None, # as for `Monitor`, for this once
+        ):
     "Put up the view; the log goes into it in place of the cell"
     kind = _check_view(view) or self.kind or frontend()
     self.commands.close(self.runner.state.step)
@@ -182,7 +188,7 @@ def _ipython_display_(self:Monitor):
 
 # %% ../../nbs/look/05_monitor.ipynb #1ae0435d
 @patch
-def show(self:Monitor, status=None):
+def show(self:Monitor, status=None): # what it does from now on; None: the same
     "Draw the view now, while there is one"
     if not self.running: return
     changed, self.status = status not in (None, self.status), status or self.status

@@ -94,9 +94,11 @@ def draw_lanes(img,          # (H, W, 3) uint8, RGB; it stays as it is
     return img
 
 # %% ../../nbs/look/00_pictures.ipynb #a0c9eed5
-def show_image(img,        # (H, W, 3) uint8 RGB, or a (3, H, W) tensor (uint8, or float in 0..1)
-               ax=None,    # matplotlib axes; new ones where None
-               title=None, figsize=(8, 3)):
+def show_image(img,            # (H, W, 3) uint8 RGB, or a (3, H, W) tensor (uint8, or float in 0..1)
+               ax=None,        # matplotlib axes; new ones where None
+               title=None,     # above it
+               figsize=(8, 3), # of new axes, inches
+              ):
     "An image on axes without ticks; returns the axes"
     import matplotlib.pyplot as plt
     if ax is None: _, ax = plt.subplots(figsize=figsize)
@@ -113,7 +115,12 @@ def to_array(img): # (H, W, 3) uint8 RGB
         img = (img.float()*255).round().clamp(0, 255).byte().numpy() if img.is_floating_point() else img.numpy()
     return img
 
-def show_lanes(img, lanes, labels=None, ax=None, title=None):
+def show_lanes(img,         # as for `show_image`
+               lanes,       # as for `draw_lanes`
+               labels=None, # likewise; None: none are drawn
+               ax=None,     # matplotlib axes; new ones where None
+               title=None,  # above it
+              ):
     "An image with predicted lanes over its labelled ones (dashed, white)"
     img = to_array(img)
     if labels is not None: img = draw_lanes(img, labels, color=(255, 255, 255), dashed=True)
@@ -139,10 +146,10 @@ def draw_line(img,    # (H, W, 3) uint8 RGB, drawn into
             stroke = at(np.linspace(s, min(s + on, length), max(2, int(on/8))))
             cv2.polylines(img, [_fixed(stroke)], False, c, wide, cv2.LINE_AA, 4)
 
-def draw_number(img,   # (H, W, 3) uint8 RGB, drawn into
-                text:str,
-                at,    # (x, y) in pixels: middle and bottom of the text
-                color, # RGB
+def draw_number(img,      # (H, W, 3) uint8 RGB, drawn into
+                text:str, # digits, or a few letters
+                at,       # (x, y) in pixels: middle and bottom of the text
+                color,    # RGB
                ):
     "A number on a dark plate with a coloured edge"
     scale = max(.38, img.shape[1]/1900)
@@ -153,16 +160,18 @@ def draw_number(img,   # (H, W, 3) uint8 RGB, drawn into
     cv2.putText(img, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 # %% ../../nbs/look/00_pictures.ipynb #28a922d1
-def target_lanes(gt_lane,  # (max_lanes, 4+P) target rows
-                 geometry:ImageGeometry)->list: # of (n, 2) arrays, pixels of the network's image
+def target_lanes(gt_lane,                # (max_lanes, 4+P) target rows
+                 geometry:ImageGeometry, # its rows and the size of the network's image
+                )->list:                 # of (n, 2) arrays, pixels of the network's image
     "The lanes that target rows describe"
     rows = gt_lane.detach().cpu().numpy() if hasattr(gt_lane, 'detach') else np.asarray(gt_lane)
     return [row_points(r, geometry) for r in rows if r[1] > 0]
 
-def show_batch(batch,     # dict: `img` (B, 3, H, W), `gt_lane` (B, max_lanes, 4+P), `gt_angle` (a (B, h, w) a level), `meta` (B dicts)
-               geometry:ImageGeometry, n=6,
-               cols=None, # images in a row; where None 3, or 1 with its angle map
-               level=1,   # of the angle maps: 0 the finest
+def show_batch(batch,                  # `img` (B, 3, H, W), `gt_lane` (B, max_lanes, 4+P), `gt_angle` ((B, h, w) a level), `meta` (B dicts)
+               geometry:ImageGeometry, # its rows and the size of the network's image
+               n=6,                    # images at most
+               cols=None,              # images in a row; where None 3, or 1 with its angle map
+               level=1,                # of the angle maps: 0 the finest
               ):
     "The first images of a batch with their targets drawn back from the target rows, and beside each its angle map"
     import matplotlib.pyplot as plt
@@ -182,10 +191,13 @@ def show_batch(batch,     # dict: `img` (B, 3, H, W), `gt_lane` (B, max_lanes, 4
     plt.tight_layout()
 
 # %% ../../nbs/look/00_pictures.ipynb #15957c3f
-def show_angles(angles,      # (h, w) angles divided by π; 0 means none
-                img=None,    # network's image under it
-                ax=None, title=None, figsize=(6, 2.6),
-                color=None): # of all lines, on a darkened image; by direction where None
+def show_angles(angles,           # (h, w) angles divided by π; 0 means none
+                img=None,         # network's image under it
+                ax=None,          # matplotlib axes; new ones where None
+                title=None,       # above it
+                figsize=(6, 2.6), # of new axes, inches
+                color=None,       # of all lines, on a darkened image; by direction where None
+               ):
     "An angle map as one short line a cell"
     import matplotlib.pyplot as plt
     a = angles.detach().float().cpu().numpy() if hasattr(angles, 'detach') else np.asarray(angles, float)
@@ -203,12 +215,14 @@ def show_angles(angles,      # (h, w) angles divided by π; 0 means none
     return ax
 
 # %% ../../nbs/look/00_pictures.ipynb #4f4f5421
-def show_proposals(img,         # the network's image
-                   proposals,   # (N, 4+P) rows in fractions of the network's image
-                   geometry:ImageGeometry,
-                   refined=None, # (N, 4+P) rows as they were moved, with logits (no lane, lane) in columns 0 and 1
-                   threshold=.4, # lane probability from which on refined rows are drawn
-                   ax=None, title=None):
+def show_proposals(img,                    # the network's image
+                   proposals,              # (N, 4+P) rows in fractions of the network's image
+                   geometry:ImageGeometry, # its rows and the size of the network's image
+                   refined=None,           # (N, 4+P) rows as they were moved, with logits (no lane, lane) in columns 0 and 1
+                   threshold=.4,           # lane probability from which on refined rows are drawn
+                   ax=None,                # matplotlib axes; new ones where None
+                   title=None,             # above it
+                  ):
     "Proposals as thin lines, and where the refinement moved them"
     array = lambda t: t.detach().float().cpu().numpy() if hasattr(t, 'detach') else np.asarray(t, float)
     ys = geometry.prior_ys*geometry.img_h

@@ -16,10 +16,10 @@ from ..data.images import read_image
 from .pictures import draw_lanes, save_image
 
 # %% ../../nbs/look/10_predictions.ipynb #da28c622
-def draw_predictions(dataset:LaneDataset,
-                     found,  # list over images of lists of `Lane`, or dict of image index to list of `Lane`
-                     folder, # for the pictures
-                    )->list: # of their paths
+def draw_predictions(dataset:LaneDataset, # whose images are drawn on; its labels are dashed
+                     found,               # list over images of lists of `Lane`, or dict of image index to list of `Lane`
+                     folder,              # for the pictures
+                    )->list:              # of their paths
     "Draw lanes onto the original images"
     paths = {}
     for i, lanes in found.items() if isinstance(found, Mapping) else enumerate(found):

@@ -41,7 +41,7 @@ def untouched(runner # `Runner`
         runner.train_mode() if training else runner.net.eval()
 
 # %% ../../nbs/look/09_profile.ipynb #d6daed37
-def train_batches(runner):
+def train_batches(runner): # `Runner`; its loader for training is built anew
     "The batches of training, epoch after epoch, on the device"
     cfg, fabric = runner.cfg, runner.fabric
     loader = build_dataloader(cfg.dataset.train, cfg, is_train=True, rank=fabric.global_rank, world_size=fabric.world_size)
@@ -68,7 +68,7 @@ def _steepest(rates, losses)->float:
 
 class RateSearch(NamedTuple):
     "Losses at rising learning rates; shows itself as a picture"
-    rates:list
+    rates:list     # learning rates, rising
     losses:list    # smoothed
     best:float     # where the loss falls most steeply
 
@@ -78,6 +78,7 @@ class RateSearch(NamedTuple):
     def _repr_mimebundle_(self, include=None, exclude=None): return self.picture()._repr_mimebundle_()
 
     def picture(self)->Picture:
+        "The smoothed loss at each learning rate"
         from matplotlib.figure import Figure
         fig = Figure(figsize=(5.5, 2.6), layout='constrained')
         ax = fig.subplots()
@@ -130,6 +131,7 @@ class StepProfile(NamedTuple):
     def _repr_mimebundle_(self, include=None, exclude=None): return self.picture()._repr_mimebundle_()
 
     def picture(self)->Picture:
+        "The parts of a step as bars"
         from matplotlib.figure import Figure
         fig = Figure(figsize=(5.5, 2.1), layout='constrained')
         ax, whole, names = fig.subplots(), sum(self.seconds.values()), list(self.seconds)[::-1]

@@ -43,7 +43,11 @@ def _finding_pictures(finding:Finding, n:int=3, width:int=480)->list: # of `Pict
     return out
 
 # %% ../../nbs/look/06_report.ipynb #96d3dec8
-def plot_examples(check:DataCheck, kind:str, n:int=4, cols:int=2)->Picture: # of one kind of finding
+def plot_examples(check:DataCheck, # as from `check_dataset`
+                  kind:str,        # of finding, a key of `KINDS`
+                  n:int=4,         # examples at most
+                  cols:int=2,      # pictures in a row
+                 )->Picture:
     "The worst examples of a kind"
     import matplotlib.pyplot as plt
     shown = [p for f in check.findings if f.kind == kind for p in _finding_pictures(f, n)][:n]
@@ -61,7 +65,12 @@ def plot_examples(check:DataCheck, kind:str, n:int=4, cols:int=2)->Picture: # of
     return figure_picture(fig, f'{len(shown)} example{"s"*(len(shown) > 1)} of {kind}: ' + '; '.join(p.alt for p in shown))
 
 # %% ../../nbs/look/06_report.ipynb #5664bd73
-def save_report(check:DataCheck, path, title='Data check', examples:int=10, pictures:int=3)->Path: # places and pictures of each finding
+def save_report(check:DataCheck,    # what was found
+                path,               # .html file
+                title='Data check', # of the page
+                examples:int=10,    # places named of each finding
+                pictures:int=3,     # and shown of each; 0: none
+               )->Path:             # of the file
     "The report with its worst examples as one HTML file"
     def shown(finding):
         found = _finding_pictures(finding, pictures) if pictures else []
@@ -80,10 +89,10 @@ def report_check(cfg, # configuration
     return int(not check.ok)
 
 # %% ../../nbs/look/06_report.ipynb #5e40ae29
-def show_targets(batch,     # dict of `img`, `gt_lane`, `gt_angle`, `meta`, as a loader for training gives it
-                 geometry:ImageGeometry,
-                 n:int=3,     # images
-                 level:int=1, # angle map: 0 the finest
+def show_targets(batch,                  # dict of `img`, `gt_lane`, `gt_angle`, `meta`, as a loader for training gives it
+                 geometry:ImageGeometry, # its rows and the size of the network's image
+                 n:int=3,                # images
+                 level:int=1,            # angle map: 0 the finest
                 )->Picture:
     "`show_batch` as a `Picture`: with words, and readable on light and dark"
     import matplotlib.pyplot as plt

@@ -65,11 +65,13 @@ def log_html(m)->str:
 parts = status_html, curves_html, table_html, predictions_html, log_html
 
 # %% ../../nbs/look/04_views.ipynb #595eb718
-def as_text(m)->str:
+def as_text(m # `Monitor`
+           )->str:
     "How a run stands, in words"
     return '\n'.join(filter(None, (f'{m.status}: {m.history}', newest_table(m.history), m.trace)))
 
-def result_bundle(m)->tuple: # MIME type → data, MIME type → metadata
+def result_bundle(m        # `Monitor`
+                 )->tuple: # MIME type → data, MIME type → metadata
     "What stays in the notebook: one picture, with its words"
     note = f'{type(m.error).__name__}: {m.error}' if m.error else ''
     predictions = None if m.predictions is None else cv2.imdecode(np.frombuffer(m.predictions.data, np.uint8), 1)[..., ::-1]
@@ -78,7 +80,7 @@ def result_bundle(m)->tuple: # MIME type → data, MIME type → metadata
 
 # %% ../../nbs/look/04_views.ipynb #d5823b0b
 class View:
-    "No view"
+    "No view; `m` is the `Monitor`, `buttons` whether there can be some"
     write_line = None   # takes the lines of the log, in place of the terminal or the cell
     def __init__(self, m, buttons): "Open the view of a Monitor"
     def update(self, m): "Show what has changed"
@@ -88,7 +90,10 @@ class View:
 # %% ../../nbs/look/04_views.ipynb #b7aa070f
 class LogTail(logging.Handler):
     "A log's lines go to a function in place of the screen; files get them as before"
-    def __init__(self, write_line, logger):
+    def __init__(self,
+                 write_line, # (str) → shows a line
+                 logger,     # of the run
+                ):
         super().__init__()
         self.write_line, self.logger = write_line, logger
         self.screens = [o for o in logger.handlers if type(o) is logging.StreamHandler]
@@ -96,7 +101,9 @@ class LogTail(logging.Handler):
         for o in self.screens: logger.removeHandler(o)
         logger.addHandler(self)
 
-    def emit(self, record): self.write_line(self.format(record))
+    def emit(self, record): # of Python's `logging`
+        "Show a line"
+        self.write_line(self.format(record))
     def restore(self):
         "Let the log go where it went before"
         self.logger.removeHandler(self)
@@ -141,20 +148,20 @@ class PageView(View):
         self.result, self.text, self.write_line, self.handles = None, {'text/html': '', 'text/plain': ''}, m.log_lines.append, []
         self.put_up(m)
 
-    def body(self, m): return {'text/html': f'<div data-srlane="live">{"".join(p(m) for p in parts)}</div>', 'text/plain': repr(m)}
+    def _body(self, m): return {'text/html': f'<div data-srlane="live">{"".join(p(m) for p in parts)}</div>', 'text/plain': repr(m)}
 
     def put_up(self, m):
         "Show it in the cell at hand"
         from IPython.display import display
         self.cell = cell_number()
-        outputs = self.result or (self.body(m), {}), (self.text, {})
+        outputs = self.result or (self._body(m), {}), (self.text, {})
         self.handles.append([display(data, metadata=metadata, raw=True, display_id=True) for data, metadata in outputs])
 
-    def replace(self, data, metadata=None, place=0): # 0: the view, 1: the words below it
+    def _replace(self, data, metadata=None, place=0): # 0: the view, 1: the words below it
         from IPython.display import display
         for handles in self.handles: display(data, metadata=metadata, raw=True, display_id=handles[place].display_id, update=True)
 
-    def update(self, m): self.replace(self.body(m))
+    def update(self, m): self._replace(self._body(m))
 
     def close(self, m):
         words = f'<pre style="color:inherit;white-space:pre;overflow-x:auto">{html.escape(as_text(m))}</pre>'
@@ -163,8 +170,8 @@ class PageView(View):
         self.show_result(m)
 
     def show_result(self, m):          # again by the cell that waits: some frontends only listen to the cell at hand
-        self.replace(*self.result)
-        self.replace(self.text, place=1)
+        self._replace(*self.result)
+        self._replace(self.text, place=1)
 
 # %% ../../nbs/look/04_views.ipynb #b6cc391d
 class WidgetView(PageView):
@@ -172,12 +179,12 @@ class WidgetView(PageView):
     def __init__(self, m, buttons):
         import ipywidgets as w
         self.shown = [w.HTML() for _ in parts]
-        self.hold = self.button(m, 'Pause', 'pause', 'Hold the run after this step, or go on',
+        self.hold = self._button(m, 'Pause', 'pause', 'Hold the run after this step, or go on',
                                 lambda: 'resume' if m.commands.paused else 'pause')
-        self.buttons = [self.button(m, 'Stop', 'stop', 'End after this step, with everything saved', lambda: 'stop')]
+        self.buttons = [self._button(m, 'Stop', 'stop', 'End after this step, with everything saved', lambda: 'stop')]
         if m.runner.fabric.world_size == 1:
-            self.buttons += [self.hold, self.button(m, 'Validate', 'check', 'Validate after this step', lambda: 'validate'),
-                             self.button(m, 'Save', 'save', 'Write last.ckpt after this step', lambda: 'save')]
+            self.buttons += [self.hold, self._button(m, 'Validate', 'check', 'Validate after this step', lambda: 'validate'),
+                             self._button(m, 'Save', 'save', 'Write last.ckpt after this step', lambda: 'save')]
         scale = w.ToggleButton(value=m.log_scale, description='log scale', tooltip='Logarithmic losses', layout=w.Layout(width='90px'))
         def rescale(change):
             m.log_scale = change['new']
@@ -187,7 +194,7 @@ class WidgetView(PageView):
         self.update(m)
         super().__init__(m, buttons)
 
-    def button(self, m, name, icon, tip, command): # command: () → what to ask for
+    def _button(self, m, name, icon, tip, command): # command: () → what to ask for
         import ipywidgets as w
         b = w.Button(description=name, icon=icon, tooltip=tip, layout=w.Layout(width='100px'))
         def click(_):
@@ -196,7 +203,7 @@ class WidgetView(PageView):
         b.on_click(click)
         return b
 
-    def body(self, m): return self.box._repr_mimebundle_() | {'text/plain': repr(m)}
+    def _body(self, m): return self.box._repr_mimebundle_() | {'text/plain': repr(m)}
 
     def update(self, m):
         for box, part in zip(self.shown, parts):

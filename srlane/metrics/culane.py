@@ -218,17 +218,17 @@ def gather_score(parts, index, names, categories, ious, sizes, lane_width):
     return CULaneScore(matrices, matches, names, categories, ious, _size_notes(sizes, lane_width, *outside), sizes)
 
 # %% ../../nbs/metrics/06_culane.ipynb #bb901de0
-def culane_score(predictions:list,         # per image a list of (n,2) arrays of x,y, pixels of the original image
-                 annotations:list,         # same form, same images
-                 categories:dict=None,     # category name → list of image indices, in the order of the table; None: the total alone
-                 names:list=None,          # name of each image; None: its number
-                 size:tuple=CULANE_SIZE,   # (width, height) of the images, pixels; or a list with one for each image
+def culane_score(predictions:list,            # per image a list of (n,2) arrays of x,y, pixels of the original image
+                 annotations:list,            # same form, same images
+                 categories:dict=None,        # category name → list of image indices, in the order of the table; None: the total alone
+                 names:list=None,             # name of each image; None: its number
+                 size:tuple=CULANE_SIZE,      # (width, height) of the images, pixels; or a list with one for each image
                  lane_width:int=CULANE_WIDTH, # pixels
-                 ious:tuple=(0.5,),        # thresholds; the first gives `Score.metric`
-                 workers:int=0,            # processes; 0: this one
-                 progress:bool=False,      # show a bar
+                 ious:tuple=(0.5,),           # thresholds; the first gives `Score.metric`
+                 workers:int=0,               # processes; 0: this one
+                 progress:bool=False,         # show a bar
                 )->CULaneScore:
-    "CULane's evaluation of lanes in memory"
+    "CULane's evaluation of lanes in memory; a `ValueError` where predictions and annotations are of different numbers of images"
     if len(predictions) != len(annotations):
         raise ValueError(f'{counted(len(predictions), "image")} with predictions, {len(annotations)} with annotations: '
                          'one list per image is needed in both')

@@ -30,10 +30,10 @@ def match_lanes(similarity, # (labels, predictions), NaN for none
     return LaneMatches(hits, missed, false)
 
 # %% ../../nbs/metrics/10_matches.ipynb #2f8bf31b
-def culane_matches(score:CULaneScore,
-                   predictions, # list over images of lists of `Lane`
-                   geometries,  # list of `ImageGeometry`, one for each image
-                  )->list:      # of `LaneMatches`
+def culane_matches(score:CULaneScore, # with its IoU matrices and their matches
+                   predictions,       # list over images of lists of `Lane`
+                   geometries,        # list of `ImageGeometry`, one for each image
+                  )->list:            # of `LaneMatches`
     "What became of all lanes, at the score's first threshold"
     out = []
     for similarity, match, lanes, g in zip(score.matrices, score.matches, predictions, geometries):

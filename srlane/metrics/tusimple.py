@@ -154,13 +154,13 @@ def slow_notes(slow):
     return [f'{counted(n, "image")} took longer than {SLOW} ms (run_time) and count{"" if n > 1 else "s"} as missed'] if n else []
 
 # %% ../../nbs/metrics/08_tusimple.ipynb #cb71ca88
-def tusimple_score(predictions:list,      # per image a list of lanes; a lane is the xs on the image's h_samples, pixels, < 0: no point
-                   annotations:list,      # same form, same images
-                   h_samples:list,        # image rows of the xs, pixels: one list for all images or a list of lists
-                   run_times:list=None,   # ms per image; more than 200 fails the image; None: none took long
-                   names:list=None,       # name of each image; None: its number
+def tusimple_score(predictions:list,    # per image a list of lanes; a lane is the xs on the image's h_samples, pixels, < 0: no point
+                   annotations:list,    # same form, same images
+                   h_samples:list,      # image rows of the xs, pixels: one list for all images or a list of lists
+                   run_times:list=None, # ms per image; more than 200 fails the image; None: none took long
+                   names:list=None,     # name of each image; None: its number
                   )->TuSimpleScore:
-    "TuSimple's evaluation of lanes in memory"
+    "TuSimple's evaluation of lanes in memory; a `ValueError` where predictions and annotations are of different numbers of images"
     n = len(annotations)
     if len(predictions) != n:
         raise ValueError(f'{counted(len(predictions), "image")} with predictions, {n} with annotations: '

@@ -80,7 +80,9 @@ def loss(self:TwoStageDetector,
 
 # %% ../../nbs/models/07_detector.ipynb #f2aab1dd
 @patch
-def totals(self:TwoStageDetector, batch:dict)->dict: # `images`, and those of the sketch
+def totals(self:TwoStageDetector,
+           batch:dict, # with `gt_lane` (B, max_lanes, 4+P), `gt_angle` and `gt_seg` (lists over levels of (B, h, w))
+          )->dict:     # `images`, and those of the sketch
     "What the losses of a batch are divided by"
     return dict(images=len(batch['gt_lane']), **self.rpn_head.totals(batch['gt_angle'], batch.get('gt_seg')))
 

@@ -77,9 +77,12 @@ def _lane_scores(logits:Tensor, # (n, 2) float32, of 'no lane' and 'lane'
     "Probabilities of being a lane"
     return logits.softmax(-1)[:, 1]
 
-def select_rows(rows, # (B, N, 4+P) float32 of the network: logits, start and length / strips, xs / width
-                width, conf_threshold, nms_thres, max_lanes, # as `select_lanes` takes them
-               )->tuple: # for each image: (k,) kept proposals, surest first, and (k,) their scores; (B, N) broken rows
+def select_rows(rows,           # (B, N, 4+P) float32 of the network: logits, start and length / strips, xs / width
+                width,          # of the image in pixels
+                conf_threshold, # least probability of being a lane
+                nms_thres,      # mean distance in pixels below which two are one lane
+                max_lanes,      # most lanes per image
+               )->tuple:        # for each image: (k,) kept proposals, surest first, and (k,) their scores; (B, N) broken rows
     "`select_lanes` of NumPy arrays"
     whole = np.isfinite(rows)
     broken = np.zeros(rows.shape[:2], bool) if whole.all() else ~whole.all(-1)

@@ -111,7 +111,7 @@ def mix(self:RefineHead)->Tensor: # (K,n_levels)
     return self._mix[1]
 
 @patch
-def train(self:RefineHead, mode:bool=True):
+def train(self:RefineHead, mode:bool=True): # training, or evaluation
     "Change the mode as any module does, and forget the kept level weights"
     self._mix = None
     return nn.Module.train(self, mode)

@@ -52,8 +52,10 @@ class BasicBlock(nn.Module):
 
 # %% ../../nbs/models/00_resnet.ipynb #806aba3d
 @patch
-def forward(self:BasicBlock, x:Tensor)->Tensor:
-    "(B,c_in,h,w) -> (B,width,h/stride,w/stride)"
+def forward(self:BasicBlock,
+            x:Tensor, # (B,c_in,h,w)
+           )->Tensor: # (B,width,h/stride,w/stride)
+    "Two convolutions beside the shortcut"
     shortcut = x if self.downsample is None else self.downsample(x)
     out = self.relu(self.bn1(self.conv1(x)))
     return self.relu(self.bn2(self.conv2(out)) + shortcut)
@@ -80,8 +82,10 @@ class Bottleneck(nn.Module):
 
 # %% ../../nbs/models/00_resnet.ipynb #1ffa2b98
 @patch
-def forward(self:Bottleneck, x:Tensor)->Tensor:
-    "(B,c_in,h,w) -> (B,4*width,h/stride,w/stride)"
+def forward(self:Bottleneck,
+            x:Tensor, # (B,c_in,h,w)
+           )->Tensor: # (B,4*width,h/stride,w/stride)
+    "Three convolutions beside the shortcut"
     shortcut = x if self.downsample is None else self.downsample(x)
     out = self.relu(self.bn1(self.conv1(x)))
     out = self.relu(self.bn2(self.conv2(out)))

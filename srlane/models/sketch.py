@@ -44,7 +44,8 @@ def full_precision(x:Tensor): # any tensor of the device in question
     on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if on else nullcontext()
 
-def at_least_float32(x:Tensor)->Tensor:
+def at_least_float32(x:Tensor  # of any shape and floating dtype
+                    )->Tensor: # of the same shape
     "`x`, in float32 if it was in half precision"
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
@@ -140,7 +141,10 @@ def loss(self:LocalAngleHead,
 
 # %% ../../nbs/models/05_sketch.ipynb #5c7eca18
 @patch
-def totals(self:LocalAngleHead, gt_angle:list, gt_seg:list=None)->dict: # lists over levels of scalars
+def totals(self:LocalAngleHead,
+           gt_angle:list,    # as for `loss`: (B,h,w) angle/π for each level
+           gt_seg:list=None, # (B,h,w) int64 class for each level; only for the segmentation
+          )->dict:           # lists over levels of scalars
     "What `loss` divides by: it depends on the targets alone, so several devices can add theirs up before the first forward pass"
     out = dict(angle=[(t > 0).sum() for t in gt_angle])
     if self.seg_conv is not None:

@@ -211,7 +211,7 @@ class ExportedNetwork:
     def __repr__(self):
         g, i = self.geometry, self.info
         return f'{self.path.name}: {self.name}, {i.precision}, {i.kind}, {g.img_w}×{g.img_h}'
-    def eval(self): return self
+    def eval(self): return self     # itself: there is no training mode
 
 # %% ../../nbs/predict/03_exported.ipynb #0d0bffe2
 @patch

@@ -76,7 +76,13 @@ class Network:
 
     def __call__(self, batch)->torch.Tensor: # (B, N, 4+P) rows, on the network's device
         return self.net(batch['img'].to(self.device, non_blocking=True))
-    def get_lanes(self, rows, meta, **thresholds): return self.net.get_lanes(rows, meta, **thresholds)
+    def get_lanes(self,
+                  rows, # (B, N, 4+P) as the network returns them
+                  meta, # a dict for each image, as for `TwoStageDetector.get_lanes`
+                  **thresholds,
+                 ):
+        "A list of `Lane` for each image, likeliest first; `conf_threshold`, `nms_thres` and `max_lanes` may be given"
+        return self.net.get_lanes(rows, meta, **thresholds)
     def __repr__(self):
         g = self.geometry
         return f'Network({self.name}: {g.img_w}×{g.img_h} from {g.ori_img_w}×{g.ori_img_h} px cropped to {g.crop}, on {self.device})'

@@ -100,7 +100,10 @@ class Results:
         self.notes = {}                      # what was said of images → their names
         self._taken = set() if json is None else {_key(os.path.splitext(user_path(json))[0])}    # paths of results, without suffixes
 
-    def place(self, name, path=None)->str: # without suffix
+    def place(self,
+              name,      # relative to the results' folder, with `/`
+              path=None, # of the image itself, which nothing may lie beside; None: there is no file
+             )->str:     # without suffix
         "Where the results of an image of this name go: no two have the same, and none lies with its image"
         place = within(self.out, name)
         where, n = place, 1
@@ -139,7 +142,7 @@ def _save(p, path):
 
 @patch
 def add(self:Results,
-        p:Prediction,
+        p:Prediction,      # of one frame
         picture:bool=True, # write the image with its lanes too
         name:str=None,     # of its results, without a suffix; None: as above
        ):

@@ -123,10 +123,10 @@ def _open_path(source, skip_bad):
     if has_magic(path) and not os.path.lexists(path): return ImageSource(_find(path), skip_bad=skip_bad)
     return VideoSource(path) if is_video(check_file(path)) else ImageSource([path], single=True)
 
-def open_source(source,  # as in the table above
+def open_source(source,              # as in the table above
                 skip_bad:bool=False, # leave out images that cannot be read, and note them in `errors`
-               )->Source: # iterate over it; a `with` block closes it
-    "Open whatever holds pictures"
+               )->Source:            # iterate over it; a `with` block closes it
+    "Open whatever holds pictures; a `DataError` where it is no source of pictures"
     if isinstance(source, Source): return source
     if isinstance(source, (str, os.PathLike)): return _open_path(source, skip_bad)
     if isinstance(source, (int, np.integer)) and not isinstance(source, (bool, np.bool_)): return CameraSource(int(source))

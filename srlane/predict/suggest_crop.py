@@ -172,10 +172,10 @@ def _suggestion(box, found, own_found, frames, least, note, seconds)->SuggestedC
                          images=len(frames), seconds=seconds, note=note)
 
 # %% ../../nbs/predict/08_suggest_crop.ipynb #b5b44633
-def suggest_crop(predictor:Predictor,
-                 images,    # as `open_source` takes it; all from one camera, by day, on a road with lanes
-                 n:int=8,   # of them are looked at, spread over a list, a folder or a video
-                )->SuggestedCrop: # give it to the predictor as `crop=`
+def suggest_crop(predictor:Predictor, # it is asked again and again, with one crop after the other
+                 images,              # as `open_source` takes it; all from one camera, by day, on a road with lanes
+                 n:int=8,             # of them are looked at, spread over a list, a folder or a video
+                )->SuggestedCrop:     # give it to the predictor as `crop=`
     "The part of a camera's image in which the network finds most"
     check_number('n', n, 1, 64, whole=True)
     start, frames = time.perf_counter(), _some_frames(open_source(images), n)

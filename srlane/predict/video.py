@@ -38,7 +38,9 @@ class Source:
     def __exit__(self, *_): self.close()
     def close(self): "Let go of the file or camera; iterating opens it again"
 
-    def sample(self, n:int)->list: # of `Frame`, at most n
+    def sample(self,
+               n:int,  # frames, at most
+              )->list: # of `Frame`
         "A few frames, spread over the source where its length is known; then it is closed"
         step = 10 if self.endless else 1       # of a camera every tenth: its neighbours are all alike
         with self: return [*islice(self, 0, n*step, step)]
@@ -184,7 +186,7 @@ def _has_index(path)->bool:
 class VideoSource(CapturedSource):
     "The frames of a video file"
     kind, _nothing = 'video', 'a video without frames, or in a format that OpenCV cannot decode; try converting it to MP4 (H.264)'
-    def __init__(self, path):
+    def __init__(self, path): # of the video file
         self.path = check_file(path)
         super().__init__(os.path.basename(self.path))
 

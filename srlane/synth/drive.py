@@ -39,7 +39,7 @@ def drive(seed,              # int or a sequence of ints
           n:int,             # frames
           category='normal', # one of `culane_categories`; 'cross' has no lanes
           size=CULANE_SIZE,  # width, height in pixels
-          ranges=STREET,
+          ranges=STREET,     # as for `sample_scene`
           speed=.8,          # metres a frame
           sway=.25,          # metres to both sides, over 150 m; 4 crosses into the next lane and back
           nod=.002,          # radians up and down, over 23 m

@@ -51,7 +51,7 @@ _streams = dict(ground=1, bridges=2, backdrop=3, headlights=4, lamps=5, windscre
 
 class Frame:
     "The picture of a scene in the making"
-    def __init__(self, scene:Scene):
+    def __init__(self, scene:Scene): # to be drawn; its camera gives the size
         self.scene,self.camera,self.road,self.light = scene,scene.camera,scene.road,scene.light
         w,h = scene.camera.size
         self.img = np.zeros((h,w,3), np.uint8)   # RGB, drawn into
@@ -100,8 +100,8 @@ def on_road(self:Frame,
     return list(self.project(np.concatenate([s,s[:,::-1]],1), np.concatenate([d0+0*s,d1+0*s],1)))
 
 # %% ../../nbs/synth/03_frame.ipynb #d0d7b787
-def haze_at(light:Light,
-            s, # metres ahead
+def haze_at(light:Light,  # with `haze` and `fog`
+            s,            # metres ahead
            )->np.ndarray: # float32 in 0…1
     "How much of what is there is lost in haze"
     haze = (light.haze*(1-np.exp(-np.maximum(np.asarray(s)-40,0)/90))).astype(np.float32)

@@ -24,7 +24,7 @@ LAYERS = (draw_ground, draw_backdrop, draw_overheads, draw_vehicles, draw_light,
           draw_rain, draw_glare, draw_bonnet, draw_cabin,                                     # what our car adds
           blur, add_noise, expose, draw_stamps, compress)                                     # and its camera
 
-def render(scene:Scene,
+def render(scene:Scene,   # as from `sample_scene`
            layers=LAYERS, # functions of a `Frame`, in the order of drawing
           )->np.ndarray:  # (H, W, 3) uint8 RGB
     "Draw a scene"

@@ -136,13 +136,13 @@ arrow_kinds = ('ahead','left','right','ahead_left','ahead_right')
 @dataclass
 class Scene:
     "All that one frame shows"
-    category:str
-    camera:Camera
-    road:Road
-    light:Light
-    markings:list = field(default_factory=list)
-    vehicles:list = field(default_factory=list)
-    roadside:list = field(default_factory=list)
+    category:str                                # one of `culane_categories`
+    camera:Camera                               # where it stands, and what it looks at
+    road:Road                                   # its course and its hills
+    light:Light                                 # by day or night, dry or wet
+    markings:list = field(default_factory=list) # of `Marking`
+    vehicles:list = field(default_factory=list) # of `Vehicle`
+    roadside:list = field(default_factory=list) # of `Roadside`
     arrows:list = field(default_factory=list)   # (s, d, kind, paint): where, which arrow, how much paint is left
     strips:list = field(default_factory=list)   # (s0, s1, d0, d1, RGB): stop lines, crossings, patches, seams
     asphalt:tuple = (105,105,108)               # RGB
@@ -173,13 +173,13 @@ def places(begin, # metres ahead
     "Places along the road, denser nearby, where they are seen better"
     return np.geomspace(begin, end, n)
 
-def see_line(camera:Camera,
-             road:Road,
-             d,        # metres to the right, or (n,) of them
-             begin,    # metres ahead
-             end,      # metres ahead
-             n=400,    # places to look at
-            )->np.ndarray: # (m, 2) pixels, from near to far, y strictly falling
+def see_line(camera:Camera, # that looks
+             road:Road,     # that carries the line
+             d,             # metres to the right, or (n,) of them
+             begin,         # metres ahead
+             end,           # metres ahead
+             n=400,         # places to look at
+            )->np.ndarray:  # (m, 2) pixels, from near to far, y strictly falling
     "A line along the road as far as no hill hides it"
     p = camera.project(road.points(places(begin, end, n), d))
     hidden = np.flatnonzero(np.diff(p[:,1]) >= 0)
@@ -257,12 +257,15 @@ def _join(ims, axis):
 class Picture:
     "Images in a grid, which a notebook shows as a JPEG"
     def __init__(self,
-                 *imgs,      # (H, W, 3) uint8 RGB, (H, W) grey, or (image, list of lanes, …)
-                 width=320,  # of one, pixels
-                 columns=2,
+                 *imgs,     # (H, W, 3) uint8 RGB, (H, W) grey, or (image, list of lanes, …)
+                 width=320, # of one, pixels
+                 columns=2, # images in a row
                 ): self.imgs,self.width,self.columns = imgs,width,columns
 
-    def small(self, img): # (h, width, 3) uint8 RGB
+    def small(self,
+              img, # as for `Picture`
+             ):    # (h, width, 3) uint8 RGB
+        "One of them, as large as it is shown"
         img,lanes,*_ = img if isinstance(img, tuple) else (img,[])
         k = self.width/img.shape[1]
         img = cv2.resize(img if img.ndim==3 else np.dstack([img]*3), None, fx=k, fy=k, interpolation=cv2.INTER_AREA)

@@ -191,8 +191,8 @@ def vary_sensor(scene:Scene, # changed
         quality=int(between('quality')) if ranges.quality else None)
 
 # %% ../../nbs/synth/15_variety.ipynb #7fd0266c
-def vary(scene:Scene, # changed
-         ranges:SceneRanges,
+def vary(scene:Scene,        # changed
+         ranges:SceneRanges, # only wide ones add something
         ):
     "What wide ranges add to a scene, each from a generator of its own"
     for k,change in enumerate((vary_surface,vary_paint,vary_course,vary_lens,vary_cabin,vary_sensor)):

@@ -117,7 +117,7 @@ def clip_near(v,       # (n, 3) metres, as the camera sees it
 
 # %% ../../nbs/synth/06_vehicles.ipynb #ae0d0363
 def draw_vehicle(frame:Frame, # drawn into
-                 v:Vehicle,
+                 v:Vehicle,   # where it is, its kind, size and colour
                 ):
     "A vehicle on the road"
     cam = frame.camera

@@ -112,8 +112,8 @@ def vary_overheads(scene:Scene, # changed
     if u[2]<ranges.gantries: scene.overheads.append(('gantry', 15+s[1], 0., low[1], low[1]+rng.uniform(1.5,3)))
 
 # %% ../../nbs/synth/14_weather.ipynb #6f9c093c
-def vary_light(scene:Scene, # changed
-               ranges:SceneRanges,
+def vary_light(scene:Scene,        # changed
+               ranges:SceneRanges, # only wide ones add something
               ):
     "What wide ranges add to the light of a scene, each from a generator of its own"
     for k,vary in enumerate((vary_night,vary_air,vary_shadows,vary_overheads)):

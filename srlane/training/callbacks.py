@@ -16,7 +16,10 @@ from .weights import derived_buffers
 
 # %% ../../nbs/training/07_callbacks.ipynb #6b382834
 class Callback:
-    "Does something at events of a run; every method gets the `Runner`"
+    """Does something at events of a run
+
+    `runner` is the `Runner`, `batch` one of its loader, on this device, `output` what the network returned for it: `loss`, `loss_status`;
+    `validation` is a `Validation`, and `state` what the method of this name returned."""
     def before_train(self, runner): "The training images are at hand, no step has been taken yet"
     def before_step(self, runner, batch): "A batch has arrived; `runner.state.step` is still that of the step before"
     def before_update(self, runner, batch, output): "Gradients are there, weights are as before; `SkipUpdate` keeps them so"
@@ -55,11 +58,14 @@ def _by_name(callbacks)->dict: # name → `Callback`; the second of a class is `
         out[f'{name} {n + 1}' if n else name] = c
     return out
 
-def callback_states(callbacks)->dict: # name → what `state` returned
+def callback_states(callbacks # of `Callback`
+                   )->dict:   # name → what `state` returned
     "What a checkpoint keeps of all callbacks"
     return {k: c.state() for k, c in _by_name(callbacks).items()}
 
-def load_callback_states(callbacks, states:dict): # as from `callback_states`
+def load_callback_states(callbacks,   # of `Callback`
+                         states:dict, # as from `callback_states`
+                        ):
     "Give every callback what was kept of it"
     for k, c in _by_name(callbacks).items():
         if states.get(k) is not None: c.load_state(states[k])
@@ -85,7 +91,8 @@ class StopOnSignal(Callback):
 
 class StopFile(Callback):
     "A file named `STOP` in the run's folder ends training at the next step; it is looked for once a second"
-    def __init__(self, seconds=1.): self.seconds, self.next = seconds, 0.
+    def __init__(self, seconds=1.): # between two looks
+        self.seconds, self.next = seconds, 0.
 
     def after_step(self, runner, batch, output): self.poll(runner)
     def poll(self, runner):
@@ -119,7 +126,7 @@ class GuardLoss(Callback):
 
     def before_update(self, runner, batch, output):
         if not self.max_bad_steps: return
-        try: self.check(runner, self.copy(runner, batch, output))
+        try: self._check(runner, self._copy(runner, batch, output))
         except NonFiniteLoss as e:
             self.bad_steps += 1
             if self.bad_steps > self.max_bad_steps: raise
@@ -128,18 +135,18 @@ class GuardLoss(Callback):
 
     def after_step(self, runner, batch, output):
         if self.max_bad_steps: return
-        self.waiting.append(self.copy(runner, batch, output))
+        self.waiting.append(self._copy(runner, batch, output))
         lag = 0 if output['loss'].device.type == 'cpu' else self.lag
-        while len(self.waiting) > lag: self.check(runner, self.waiting.popleft())
+        while len(self.waiting) > lag: self._check(runner, self.waiting.popleft())
 
     def before_save(self, runner):
-        while self.waiting: self.check(runner, self.waiting.popleft())
+        while self.waiting: self._check(runner, self.waiting.popleft())
 
-    def copy(self, runner, batch, output): # step, names, values on their way to the host, event after which they are there, batch
+    def _copy(self, runner, batch, output): # step, names, values on their way to the host, event after which they are there, batch
         losses = output['loss_status']
         return runner.recorder.step, list(losses), *begin_copy(losses.values()), batch
 
-    def check(self, runner, copied):
+    def _check(self, runner, copied):
         "Raise `NonFiniteLoss` where a step's losses are not finite"
         step, keys, numbers, done, batch = copied
         if done is not None: done.synchronize()
@@ -198,7 +205,8 @@ class EMA(Callback):
 # %% ../../nbs/training/07_callbacks.ipynb #5784bc85
 class EarlyStop(Callback):
     "Ends training when validations no longer bring a better model"
-    def __init__(self, patience:int): self.patience, self.since, self.best = patience, 0, None   # since: validations without a better model
+    def __init__(self, patience:int): # validations without a better model, until training ends
+        self.patience, self.since, self.best = patience, 0, None   # since: validations without a better model
     def state(self): return dict(since=self.since, best=self.best)
     def load_state(self, state): self.since, self.best = state['since'], state['best']
 
@@ -224,7 +232,8 @@ class CheckpointCallback(Callback):
             keep_checkpoint(runner.recorder.work_dir/'last.ckpt', f'step_{step:07d}.ckpt')
 
 # %% ../../nbs/training/07_callbacks.ipynb #2ad1f77a
-def own_callbacks(cfg)->list: # of `Callback`
+def own_callbacks(cfg     # as from `load_config`
+                 )->list: # of `Callback`
     "The callbacks that a configuration asks for"
     average = [EMA(cfg.ema)] if cfg.ema else []
     return [StopOnSignal(), StopFile(), GuardLoss(cfg.max_bad_steps), *average, *([EarlyStop(cfg.patience)] if cfg.patience else [])]

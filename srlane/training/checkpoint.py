@@ -20,10 +20,11 @@ class CheckpointError(OneLineError): "A checkpoint that cannot be used; the mess
 
 _savable = 'only tensors, numbers, strings, lists and dicts can be read again: look at what callbacks return as their `state`'
 
-def save_checkpoint(state, # dict of tensors, numbers, strings, lists and dicts
-                    path,  # its folder must be there; a link is followed
-                    previous=None): # name under which the file that was there before is kept
-    "Write a checkpoint under a temporary name, make sure it is on the disk, and move it into place"
+def save_checkpoint(state,         # dict of tensors, numbers, strings, lists and dicts
+                    path,          # its folder must be there; a link is followed
+                    previous=None, # name under which the file that was there before is kept
+                   ):
+    "Write a checkpoint under a temporary name, see that it is on the disk, move it into place; a `CheckpointError` leaves what was there"
     path = user_path(path)
     try:
         if not path.parent.is_dir(): raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -54,8 +55,9 @@ def _sync_folder(folder):
     try: os.fsync(f)
     finally: os.close(f)
 
-def keep_checkpoint(path,
-                    name:str): # in the same folder
+def keep_checkpoint(path,     # of the checkpoint
+                    name:str, # in the same folder
+                   ):
     "Give a checkpoint a second name, at no moment taking away what bears it"
     path, name = user_path(path), user_path(path).with_name(name)
     link = name.with_name(f'{name.name}.{os.getpid()}.tmp')
@@ -149,7 +151,8 @@ def _odd_bytes(path)->str: # likewise, for the format before torch 1.6, which ha
 _bytearray = re.compile(rb'c(__builtin__|builtins)\nbytearray\n')      # would be made of any length that the file asks for
 _no_bytearray = 'it holds a bytearray, which weights do not need'
 
-def shown(text)->str: # at most 100 characters
+def shown(text   # str, or anything else
+         )->str: # at most 100 characters
     "A name from a file, fit to be printed"
     text = ''.join(c if c.isprintable() else '?' for c in str(text))
     return text if len(text) <= 100 else text[:99] + '…'
@@ -170,8 +173,10 @@ def _why_not(e:Exception, # that reading raised
     return (f"it holds objects other than tensors and plain values: {shown(', '.join(kinds[:3]))}{', …' if len(kinds) > 3 else ''}, "
             "and is not unpickled. Where it was made, save the weights alone: torch.save(model.state_dict(), …)")
 
-def load_checkpoint(path, map_location='cpu')->dict:
-    "Read a checkpoint: its checksums first, then its tensors, with `weights_only=True`"
+def load_checkpoint(path,               # .ckpt or .safetensors file
+                    map_location='cpu', # device of its tensors
+                   )->dict:             # `net` and what else was saved
+    "Read a checkpoint: its checksums first, then its tensors, with `weights_only=True`; a `CheckpointError` says why it cannot be read"
     path = existing_file(path)
     try:
         with open(path, 'rb') as f: head = f.read(512)
@@ -183,7 +188,8 @@ def load_checkpoint(path, map_location='cpu')->dict:
     raise CheckpointError(f"{path}: {'' if why.startswith('damaged (') else 'cannot be read: '}{why}")
 
 # %% ../../nbs/training/02_checkpoint.ipynb #048aca41
-def find_checkpoints(folder)->list: # of Path, newest first
+def find_checkpoints(folder  # of a run, or of several
+                    )->list: # of Path, newest first
     "The checkpoints in a folder and the folders in it"
     folder, touched = user_path(folder), {}
     found = [p for pattern in ('*.ckpt', '*/*.ckpt') for p in folder.glob(pattern) if p.is_file()]

@@ -83,8 +83,10 @@ def build_precision(precision:str, # 32-true, 64-true, 16-mixed, bf16-mixed
     raise ValueError(f"precision={precision!r}: choose 32-true, 16-mixed, bf16-mixed or 64-true")
 
 # %% ../../nbs/training/00_devices.ipynb #c102cf01
-def check_clipping(optimizer, precision:str, # as Fabric's plugin calls it
-                   clip_grad:float):         # largest norm of the gradients; 0: they are not clipped
+def check_clipping(optimizer,       # as from `build_optimizer`
+                   precision:str,   # as Fabric's plugin calls it
+                   clip_grad:float, # largest norm of the gradients; 0: they are not clipped
+                  ):
     "Refuse to clip gradients that are still scaled"
     if clip_grad and precision == '16-mixed' and getattr(optimizer, '_step_supports_amp_scaling', False):
         raise ConfigError(f'clip_grad={clip_grad:g}: gradients of precision 16-mixed cannot be clipped with a fused optimizer; '
@@ -135,11 +137,11 @@ def join_processes(processes, # of Popen; `fabric.strategy.launcher.procs`
         except subprocess.TimeoutExpired: pass
 
 # %% ../../nbs/training/00_devices.ipynb #0376a7aa
-def explain_error(error:Exception, # that ended training
-                  step:int,
-                  rank:int=0,      # of this process
+def explain_error(error:Exception,  # that ended training
+                  step:int,         # at which it was raised
+                  rank:int=0,       # of this process
                   world_size:int=1, # processes
-                 )->Exception:     # None where the error speaks for itself
+                 )->Exception:      # None where the error speaks for itself
     "The same error under a clearer name"
     message = str(error)
     if 'DataLoader worker' in message:

@@ -21,12 +21,12 @@ from .state import load_schedule, seed_everything
 from .weights import derived_buffers, load_weights
 
 # %% ../../nbs/training/11_engine.ipynb #3e93a825
-def prepare_network(net,                 # `TwoStageDetector`
-                    freeze=(),           # names of parts that stay as they are
-                    sync_bn:bool=False,  # batch norm over all devices
-                    channels_last:bool=False,
-                    compile:bool=False,
-                   ): # the network, or what took its place
+def prepare_network(net,                      # `TwoStageDetector`
+                    freeze=(),                # names of parts that stay as they are
+                    sync_bn:bool=False,       # batch norm over all devices
+                    channels_last:bool=False, # images and weights in that memory format, which GPUs prefer
+                    compile:bool=False,       # by `torch.compile`
+                   ):                         # the network, or what took its place
     "What the configuration wants done to the network before it is trained"
     names = dict(net.named_modules())
     for part in freeze:
@@ -40,7 +40,7 @@ def prepare_network(net,                 # `TwoStageDetector`
 
 # %% ../../nbs/training/11_engine.ipynb #edb14ce9
 class Engine:
-    "A network and its optimizer on their devices"
+    "A network and its optimizer on their devices; a `batch` is one of a loader, on this device"
     def __init__(self,
                  cfg,         # as from `load_config`
                  fabric=None, # a launched Fabric; made here where None
@@ -49,11 +49,13 @@ class Engine:
         seed_everything(cfg.seed)
         self.build(cfg, fabric)
 
-    def log(self, words:str): self.notes.append(words)
+    def log(self, words:str): # a line of the log
+        "Note something for the log"
+        self.notes.append(words)
 
 @patch
 def build(self:Engine,
-          cfg,
+          cfg,                 # as from `load_config`
           fabric=None,         # a launched Fabric; made here where None
           loggers=(),          # of Fabric's loggers
           resuming:bool=False, # weights will come from a checkpoint
@@ -129,13 +131,13 @@ def backward_parts(self:Engine,
 
 # %% ../../nbs/training/11_engine.ipynb #0f775491
 @patch
-def all_reduce_sum_(self:Engine, numbers)->torch.Tensor:
+def all_reduce_sum_(self:Engine, numbers:torch.Tensor): # of the same shape on all devices; it is returned
     "A tensor summed over devices, in place; Fabric's `all_reduce` would make every device wait for the last"
     torch.distributed.all_reduce(numbers)
     return numbers
 
 @patch
-def with_totals(self:Engine, batch)->dict:
+def with_totals(self:Engine, batch)->dict: # with `totals`
     "A batch, and with several devices what the losses of all of them are divided by"
     if self.fabric.world_size == 1: return batch
     totals, device = self.network.totals(batch), self.fabric.device
@@ -146,14 +148,19 @@ def with_totals(self:Engine, batch)->dict:
     return dict(batch, totals=dict(images=images, angle=sums[:levels], seg=sums[levels:]))
 
 @patch
-def micro_batches(self:Engine, batch, parts:int)->list:
+def micro_batches(self:Engine,
+                  batch,
+                  parts:int, # to cut it into
+                 )->list:    # of batches with the `totals` of the whole
     "A batch, cut into parts"
     if parts == 1: return [batch]
     totals = batch.get('totals') or self.network.totals(batch)
     return [dict(part, totals=totals) for part in split_batch({k: v for k, v in batch.items() if k != 'totals'}, parts)]
 
 @patch
-def merge_outputs(self:Engine, outputs:list)->dict: # `loss` and `loss_status`
+def merge_outputs(self:Engine,
+                  outputs:list, # of the network, one for each part
+                 )->dict:       # `loss` and `loss_status`
     "What the network returned for the parts of a batch, summed over parts and devices"
     alone = self.fabric.world_size == 1
     if len(outputs) == 1 and alone and outputs[0]['loss'].ndim == 0: return outputs[0]
@@ -171,7 +178,9 @@ def stop(self:Engine,
     self.stop_reason = self.stop_reason or why
 
 @patch
-def should_stop(self:Engine, now=False)->bool:
+def should_stop(self:Engine,
+                now=False, # ask the others now; else what they said with the newest batch counts
+               )->bool:
     "Whether any process has been asked to stop; the same answer on all"
     if self.fabric.world_size == 1: return bool(self.stop_reason)
     if now:
@@ -199,7 +208,9 @@ def prepare_votes(self:Engine):
     self._votes = torch.distributed.group.WORLD if on_cpu else torch.distributed.new_group(backend='gloo')
 
 @patch
-def agree(self:Engine, mine:bool)->bool:
+def agree(self:Engine,
+          mine:bool, # whether this one does
+         )->bool:
     "Whether all devices say yes"
     if self.fabric.world_size == 1: return mine
     refused = torch.full((), float(not mine))

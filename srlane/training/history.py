@@ -34,12 +34,15 @@ class History:
 
     def __len__(self): return len(self.steps)
     @property
-    def step(self): return self.steps[-1] if self.steps else 0
+    def step(self): return self.steps[-1] if self.steps else 0     # the newest; 0 before the first
 
     def add_step(self,
-                 step:int,
-                 losses:dict,     # name → number, or all of them tensors of one element; `loss` is their sum
-                 lr=math.nan, data_time=math.nan, batch_time=math.nan): # seconds
+                 step:int,            # of the run, from 1
+                 losses:dict,         # name → number, or all of them tensors of one element; `loss` is their sum
+                 lr=math.nan,         # learning rate
+                 data_time=math.nan,  # seconds that it waited for its batch
+                 batch_time=math.nan, # seconds, all of the step
+                ):
         "What a step gave; tensors on a GPU wait until somebody fetches them"
         rates = dict(lr=lr, data_time=data_time, batch_time=batch_time)
         if not any(isinstance(v, torch.Tensor) for v in losses.values()): return self._append(step, losses, rates)
@@ -109,7 +112,11 @@ def _plain(v): # int, float, str or None
     v = v.item() if isinstance(v, np.generic) else v
     return None if isinstance(v, float) and not math.isfinite(v) else v
 
-def validation_row(step:int, score:Score, split='val', memory:int=0)->dict: # `step`, `split`, `metric`, `header`, `rows`, `notes`, `memory`
+def validation_row(step:int,     # at which it was made
+                   score:Score,  # what it found
+                   split='val',  # val or test
+                   memory:int=0, # bytes, the most so far
+                  )->dict:       # `step`, `split`, `metric`, `header`, `rows`, `notes`, `memory`
     "A validation as plain values"
     return dict(step=step, split=split, metric=score.metric, header=list(score.header),
                 rows=[[_plain(v) for v in row] for row in score.rows], notes=list(score.notes), memory=memory)
@@ -121,7 +128,9 @@ def add_validation(self:History, row:dict): # as `validation_row` makes it
     self.validations = sorted([o for o in self.validations if not same(o)] + [row], key=lambda o: o['step'])
 
 @patch
-def f1(self:History, split='val')->tuple: # steps, metrics
+def f1(self:History,
+       split='val', # val or test
+      )->tuple:     # steps, metrics
     "The metric of each validation of a split"
     rows = [o for o in self.validations if o['split'] == split]
     return [o['step'] for o in rows], [o['metric'] for o in rows]
@@ -139,7 +148,9 @@ def table(self:History)->Score:
 
 # %% ../../nbs/training/05_history.ipynb #24d45ef1
 @patch
-def seconds_a_step(self:History, window:int=50)->tuple: # waiting for data, the whole step; NaN before the first
+def seconds_a_step(self:History,
+                   window:int=50, # steps
+                  )->tuple:       # waiting for data, the whole step; NaN before the first
     "Median times of the last steps"
     times = [[v for v in self.rates[k][-window:] if math.isfinite(v)] for k in ('data_time', 'batch_time')]
     return tuple(float(np.median(t)) if t else math.nan for t in times)
@@ -201,7 +212,7 @@ def _take_rows(self:History, rows): # dicts with `step`, and `train/…` or `val
 tables_name, picture_name = 'validations.json', 'predictions.jpg'   # files of a run's folder
 
 @patch
-def write(self:History, folder):
+def write(self:History, folder): # of the run
     "Write the tables of all validations into a run's folder"
     if self.validations: write_whole(Path(folder)/tables_name, json.dumps(self.validations))
 

@@ -95,7 +95,7 @@ def _parts_that_fit(need, free, share):
     while parts < share and need.total(share, parts) > free: parts = min(2*parts, share)
     return parts
 
-def check_memory(net,
+def check_memory(net,                # `TwoStageDetector`
                  fabric,             # a launched Fabric
                  size:tuple,         # (width, height) of the network's image, pixels
                  batch:int,          # images of a batch, over all devices

@@ -105,7 +105,8 @@ def _with_fused(args):
     chosen = {'fused', 'foreach', 'capturable', 'differentiable'} & {*args}
     return args if 'fused' not in known or chosen else dict(args, fused=True)
 
-def build_optimizer(cfg, net,
+def build_optimizer(cfg,              # as from `load_config`
+                    net,              # its weights are updated, those that need a gradient
                     fused:bool=False, # update all weights by one kernel, as GPUs like it
                    )->Optimizer:
     "The optimizer that `cfg.optimizer` describes; with `decay_all=false`, biases and norms are not decayed"
@@ -116,6 +117,8 @@ def build_optimizer(cfg, net,
     args = _plain(cfg.optimizer)
     return make_optimizer(params, **(_with_fused(args) if fused else args))
 
-def build_scheduler(cfg, optimizer)->LRScheduler:
+def build_scheduler(cfg,       # as from `load_config`
+                    optimizer, # its learning rate is set
+                   )->LRScheduler:
     "The schedule that `cfg.scheduler` describes"
     return make_scheduler(optimizer, **_plain(cfg.scheduler))

@@ -23,7 +23,7 @@ def is_out_of_memory(error:BaseException)->bool:
 # %% ../../nbs/training/10_parts.ipynb #bed506ae
 class StepStart:
     "What an attempt at a step changes: buffers and random generators, as they are now"
-    def __init__(self, net:nn.Module):
+    def __init__(self, net:nn.Module): # its buffers are copied
         self.buffers, self.random = [(b, b.detach().clone()) for b in net.buffers()], (random.getstate(), np.random.get_state())
         self.torch, self.cuda = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
 

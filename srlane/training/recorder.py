@@ -102,15 +102,15 @@ class Recorder:
             self._open()
 
     @property
-    def total_iter(self): return self.history.total_iter
+    def total_iter(self): return self.history.total_iter     # steps of the whole run
     @total_iter.setter
     def total_iter(self, n): self.history.total_iter = n
     @property
-    def step(self): return self.state.step
+    def step(self): return self.state.step     # steps begun
     @step.setter
     def step(self, n): self.state.step = n
     @property
-    def epoch(self): return self.state.epoch
+    def epoch(self): return self.state.epoch     # under way, from 0
     @epoch.setter
     def epoch(self, n): self.state.epoch = n
 
@@ -136,7 +136,7 @@ class Recorder:
 
 # %% ../../nbs/training/06_recorder.ipynb #47ef5336
 @patch
-def share(self:Recorder, fabric):
+def share(self:Recorder, fabric): # launched; it has the loggers
     "Tell every process the folder that rank 0 made"
     self.work_dir, self.fabric_loggers = Path(fabric.broadcast(str(self.work_dir))), fabric.loggers
 
@@ -236,8 +236,9 @@ def record(self:Recorder, mode='train'): # first part of the scalars' names
 @patch
 def record_validation(self:Recorder,
                       score,        # `Score`
-                      split='val',
-                      memory:int=0): # bytes in use
+                      split='val',  # val or test
+                      memory:int=0, # bytes in use
+                     ):
     "Write what a validation found: to the log, the loggers, the history and the run's folder"
     self.logger.info(f'{split}, step {self.step}:\n{score}')
     self.logger.info(f'metric: {score.metric:.4f}')
@@ -267,7 +268,7 @@ def _log_again(self:Recorder, rows):
     if self.rank == 0: self.history.write(self.work_dir)
 
 # %% ../../nbs/training/06_recorder.ipynb #4fece6df
-def build_recorder(cfg,
+def build_recorder(cfg,        # as from `load_config`
                    rank=None,  # of this process; as its launcher says where None
                    loggers=(), # beside TensorBoard and CSV
                   )->Recorder:

@@ -15,7 +15,7 @@ from ..basics import user_path
 from .checkpoint import CheckpointError, find_checkpoints, newest_checkpoint
 
 # %% ../../nbs/training/04_state.ipynb #cfa66b2b
-def seed_everything(seed:int):
+def seed_everything(seed:int): # of all three
     "Seed `random`, NumPy and torch"
     random.seed(seed); np.random.seed(seed); torch.manual_seed(seed)
 
@@ -50,12 +50,15 @@ class TrainState:
     validated_step:int=None  # of the newest validation
 
     @property
-    def complete(self): return self.last_complete_step == self.step
-    def state(self)->dict: return asdict(self)
-    def load_state(self, state): self.__dict__.update(state)
+    def complete(self): return self.last_complete_step == self.step     # whether the newest step was taken to its end
+    def state(self)->dict: return asdict(self)     # what a checkpoint keeps
+    def load_state(self, state): # as from `state`
+        "Take up where a checkpoint left off"
+        self.__dict__.update(state)
 
 # %% ../../nbs/training/04_state.ipynb #6807565d
-def find_state(cfg)->tuple: # (path, state, list of notes for the log); path and state are None where there is nothing to resume
+def find_state(cfg      # as from `load_config`
+              )->tuple: # (path, state, list of notes for the log); path and state are None where there is nothing to resume
     "The checkpoint that `cfg.resume_from` means"
     notes, damaged, source = [], [], cfg.resume_from
     if not source: return None, None, notes
@@ -83,8 +86,9 @@ def _upgrade(state:dict)->dict:
     return kept | dict(state=at, recorder=recorder, callbacks=callbacks)
 
 # %% ../../nbs/training/04_state.ipynb #8527a7da
-def same_everywhere(path, # that this process resumes from, or None
-                    fabric):
+def same_everywhere(path,   # that this process resumes from, or None
+                    fabric, # launched
+                   ):
     "Refuse to resume from different checkpoints on different machines"
     own, first = str(path), fabric.broadcast(str(path))
     if own != first:
@@ -92,7 +96,10 @@ def same_everywhere(path, # that this process resumes from, or None
                               'give resume_from a file that all can read')
 
 # %% ../../nbs/training/04_state.ipynb #3885b3ec
-def changes(old, new, prefix='')->list: # of 'key: old → new'
+def changes(old,       # configuration
+            new,       # another
+            prefix='', # of the keys that are named
+           )->list:    # of 'key: old → new'
     "Settings that differ between two configurations"
     out = []
     for k in {**old, **new}:
@@ -102,10 +109,13 @@ def changes(old, new, prefix='')->list: # of 'key: old → new'
     return out
 
 # %% ../../nbs/training/04_state.ipynb #a4068509
-def load_schedule(optimizer, scheduler,
-                  state:dict,     # a checkpoint's `optimizer` and `scheduler`
-                  old, new,       # configurations: of the checkpoint, and now
-                  source='the checkpoint'): # what errors call it
+def load_schedule(optimizer,               # restored in place
+                  scheduler,               # likewise
+                  state:dict,              # a checkpoint's `optimizer` and `scheduler`
+                  old,                     # configuration of the checkpoint
+                  new,                     # configuration now
+                  source='the checkpoint', # what errors call it
+                 ):
     "Restore optimizer and scheduler; arguments of the optimizer, and of the warm-up schedule, may have changed"
     for k in ('optimizer', 'scheduler'):
         if old[k].type != new[k].type or (k == 'scheduler' and old[k] != new[k] and new[k].type != 'warmup'):

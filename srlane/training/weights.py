@@ -78,7 +78,8 @@ def find_weights(checkpoint,        # as from `load_checkpoint`
     return weights, ', '.join(source + [f'not the equal ones under {shown(w)!r}' for w in equal[:1]])
 
 # %% ../../nbs/training/03_weights.ipynb #9bf47b0a
-def derived_buffers(net)->set: # of names, as in its `state_dict`
+def derived_buffers(net    # `nn.Module`
+                   )->set: # of names, as in its `state_dict`
     "Buffers that follow from the configuration: all but the running statistics of norm layers"
     return {f'{prefix}.{k}'.lstrip('.') for prefix, m in net.named_modules() if not isinstance(m, torch.nn.modules.batchnorm._NormBase)
             for k, v in m._buffers.items() if v is not None and k not in m._non_persistent_buffers_set}
@@ -92,7 +93,7 @@ def _declared(net, attribute):
 @dataclass
 class LoadReport:
     "What became of each weight"
-    path:str
+    path:str                                      # of the file
     loaded:list = field(default_factory=list)     # names that were taken over
     missing:list = field(default_factory=list)    # names of the network that the file lacks
     unexpected:list = field(default_factory=list) # names of the file that the network lacks
@@ -154,7 +155,8 @@ def _other_settings(net, own, weights)->list: # of sentences
     return list(dict.fromkeys(said)) or values[:1]
 
 # %% ../../nbs/training/03_weights.ipynb #60e7c955
-def weights_file(path)->Path:
+def weights_file(path # of a file or folder, or a name such as `small`
+                )->Path:
     "The file that a path means: of a folder its best model; a name such as `small` means packaged weights, unless a file is called so"
     path = user_path(path)
     if not os.path.exists(path) and (ours := packaged_file(str(path))): return ours
@@ -167,7 +169,7 @@ def weights_file(path)->Path:
 def load_weights(net,  # a module
                  path, # of a checkpoint, or of a run's folder: its best model
                 )->LoadReport:
-    "Take over every weight whose name and shape fit; nothing is changed where none does, or where one is NaN"
+    "Take over every weight whose name and shape fit; a `CheckpointError`, and nothing is changed, where none does or where one is NaN"
     path, state = weights_file(path), net.state_dict()
     full, own = {bare_name(k): k for k in state}, {bare_name(k): v for k, v in state.items()}
     weights, source = find_weights(load_checkpoint(path), own, path)

@@ -85,7 +85,7 @@ class Annotated:
     notes:list = field(default_factory=list) # sentences
 
     @property
-    def fps(self): return self.frames/self.seconds if self.seconds else 0.
+    def fps(self): return self.frames/self.seconds if self.seconds else 0.     # frames a second that were done
     def __repr__(self):
         files = ', '.join(str(f) for f in (self.out, self.json) if f)
         times = ', '.join(f'{k} {v:.1f}' for k, v in self.stages.items())

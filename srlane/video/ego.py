@@ -41,8 +41,9 @@ def ego_lanes(curves,    # of `Lane`
 # %% ../../nbs/video/02_ego.ipynb #44131b9d
 def lateral_offset(curves,    # of `Lane`
                    ego=None,  # (left, right) as `ego_lanes` returns; found where None
-                   middle=.5, bottom=1., # as for `ego_lanes`
-                  ): # float, or None where a side is missing
+                   middle=.5, # as for `ego_lanes`
+                   bottom=1., # likewise
+                  ):          # float, or None where a side is missing
     "How far the camera is right (+) or left (−) of the middle of its lane, in lane widths"
     left, right = ego_lanes(curves, middle, bottom) if ego is None else ego
     if left is None or right is None: return None

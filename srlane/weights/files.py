@@ -53,8 +53,9 @@ def is_safetensors(head:bytes, # the first bytes of a file
     "Whether a file begins as safetensors files do"
     return head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 27
 
-def read_weights(path)->dict: # `net` (dict of tensors); `config`, `facts`, `sha256` where the file has them
-    "Read a safetensors file; a changed byte is refused"
+def read_weights(path    # .safetensors file
+                )->dict: # `net` (dict of tensors); `config`, `facts`, `sha256` where the file has them
+    "Read a safetensors file; a `WeightsError` where it is damaged or a byte of it was changed"
     from safetensors import SafetensorError, safe_open
     path = user_path(path)
     try:

@@ -20,6 +20,7 @@ def default_weights()->Path:
     if 'small' in packaged_weights(): return packaged_weights()['small']
     raise WeightsError('this installation has no weights of its own: give a checkpoint, or install the package again')
 
-def packaged_file(name)->Path: # None where no packaged weights are meant: a path, another name
+def packaged_file(name    # such as `small`
+                 )->Path: # None where no packaged weights are meant: a path, another name
     "The file of packaged weights"
     return packaged_weights().get(name) if isinstance(name, str) else None

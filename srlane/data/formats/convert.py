@@ -143,12 +143,15 @@ def _note_unlabelled(found,    # `Labels`
         if without: found.drop(without[0], 'no label', len(without), 'image')
 
 # %% ../../../nbs/data/formats/15_convert.ipynb #bd85c2bf
-def convert_labels(source,      # a file or folder of labels
-                   target,      # to be made: a folder, or a file for CVAT, COCO, VIA and BDD100K
-                   to='lanes',  # a key of `FORMATS`; 'lanes' is a tree that trains at once
-                   format='',   # of the source; '': by looking
-                   split='auto', val=.1, test=0., seed=0, # as for `assign_splits`
-                   **options,   # of the format's reader: `images`, `curbs`, `identity`
+def convert_labels(source,       # a file or folder of labels
+                   target,       # to be made: a folder, or a file for CVAT, COCO, VIA and BDD100K
+                   to='lanes',   # a key of `FORMATS`; 'lanes' is a tree that trains at once
+                   format='',    # of the source; '': by looking
+                   split='auto', # `how` of `assign_splits`
+                   val=.1,       # share for validation, 0 … 1
+                   test=0.,      # and for the test
+                   seed=0,       # of what is drawn
+                   **options,    # of the format's reader: `images`, `curbs`, `identity`
                   )->Conversion:
     "Labels of one format as those of another"
     target = str(user_path(target))

@@ -48,9 +48,9 @@ def find_image(name,       # as the label has it
     return os.path.abspath(next((p for p in named if os.path.isfile(p)), os.path.join(here, name)))
 
 # %% ../../../nbs/data/formats/02_folders.ipynb #2b1f0002
-def name_from(folder,              # path
-              record:LabelledImage,
-             )->str:               # with `/`
+def name_from(folder,               # path
+              record:LabelledImage, # whose `image` is named
+             )->str:                # with `/`
     "The path of an image, relative to a folder"
     return Path(os.path.relpath(os.path.abspath(record.image), folder)).as_posix()
 
@@ -95,7 +95,7 @@ def match_images(found:Labels, # images that do not fit are dropped
     return found
 
 # %% ../../../nbs/data/formats/02_folders.ipynb #7104fe1e
-def assert_new(path):
+def assert_new(path): # of a file or folder that is to be made
     "An error where something would be overwritten"
     path = user_path(path)
     if path.is_dir() and not any(path.iterdir()): return
@@ -115,7 +115,8 @@ def new_folder(path):    # yields the path to write to
         os.replace(part, path)
     finally: shutil.rmtree(part, ignore_errors=True)
 
-def image_names(records)->list: # of str: relative, with slashes, each once
+def image_names(records # list of `LabelledImage`
+               )->list: # of str: relative, with slashes, each once
     "A name for each image: the part of its path that tells it from the others"
     paths = [os.path.abspath(o.image).replace('\\', '/') for o in records]
     common = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ''
@@ -126,7 +127,10 @@ def image_names(records)->list: # of str: relative, with slashes, each once
         raise DataError(f'{o.where or o.image}: {n} is labelled twice, also at {other.where}')
     return names
 
-def link_image(o:LabelledImage, path, dropped:list):
+def link_image(o:LabelledImage, # whose `image` it is
+               path,            # the second place; its folder is made
+               dropped:list,    # of `Dropped`; grows where the image is not there
+              ):
     "Let an image stand at a second place, where a format wants it"
     if not os.path.isfile(o.image):
         dropped.append(Dropped(o.where or o.image, 'the image is not there, so the new tree lacks it', 1, 'note'))
@@ -134,6 +138,9 @@ def link_image(o:LabelledImage, path, dropped:list):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     try: os.symlink(os.path.abspath(o.image), path)
     except OSError: shutil.copyfile(o.image, path)                 # a disk without links
-def note_attributes(o:LabelledImage, format:str, dropped:list):
+def note_attributes(o:LabelledImage, # with `attributes`
+                    format:str,      # its name in words
+                    dropped:list,    # of `Dropped`; grows where there are some
+                   ):
     "Say that a format has no place for a lane's attributes"
     if any(o.attributes): dropped.append(Dropped(o.where or o.image, f'attributes, for which {format} has no place', len(o.lanes), 'note'))

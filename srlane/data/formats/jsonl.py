@@ -24,7 +24,9 @@ def read_label(path # of a file of labels
     if len(data) > _most_bytes: raise DataError(f'{path}: more than {_most_bytes/1e9:.0f} GB, too large for a file of labels')
     return data
 
-def label_text(path, data:bytes)->str:
+def label_text(path,       # for errors
+               data:bytes, # what the file holds
+              )->str:
     "The text of a label file in UTF-8, or in UTF-16 as some Windows tools write it"
     try: return data.decode('utf-16') if data[:2] in (b'\xff\xfe', b'\xfe\xff') else data.decode('utf-8-sig')
     except UnicodeDecodeError as e:
@@ -49,7 +51,7 @@ def parse_json(text:str, # of a file or a line
         raise DataError(f'{at}: not JSON: {e.msg} (column {e.colno})') from None
     except ValueError: raise DataError(f'{where}: a number with thousands of digits') from None
 
-def read_json(path):
+def read_json(path): # of the file
     "What a file of JSON holds"
     return parse_json(label_text(path, read_label(path)), str(path))
 
@@ -104,7 +106,8 @@ def write_index(path,    # of an index, .jsonl; replaced where it exists
     return []
 
 # %% ../../../nbs/data/formats/01_jsonl.ipynb #153e354e
-def far_apart(a, b, # lists of `LabelledImage`, in the same order
+def far_apart(a,       # list of `LabelledImage`
+              b,       # as many, in the same order
              )->float: # pixels; inf where lanes or points are missing
     "The largest distance between their points"
     pairs = [(x.lanes, y.lanes) for x, y in zip(a, b, strict=True)]

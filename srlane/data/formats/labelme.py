@@ -17,12 +17,14 @@ from .record import Dropped, Labels, attributes_of, lane_points, upward
 
 _plain = {'lane', 'lanes', 'line', 'linestrip', ''}
 
-def label_attributes(label)->dict:
+def label_attributes(label   # text of the shape
+                    )->dict: # 'style', 'colour', 'side'; 'label' with all of it where they are not all that it says
     "What the label of a shape says of a lane"
     found, words = attributes_of(label), re.findall(r'[^\W\d_]+', str(label).lower())
     return found | ({} if len(found) == len({*words} - _plain) and not re.search(r'\d', str(label)) else {'label': str(label)})
 
-def words_of(attributes:dict)->str:
+def words_of(attributes:dict # of a lane, as in `LabelledImage`
+            )->str:
     "A label that says the same"
     return attributes.get('label') or ' '.join(str(attributes[k]) for k in ('style', 'colour', 'side') if k in attributes) or 'lane'
 

@@ -33,7 +33,7 @@ FORMATS = dict(lanes=('an index, as srlane trains from', None), labelme=('labelm
                via=('VIA', 'via'), curvelanes=('CurveLanes', 'curvelanes'), bdd100k=('BDD100K', 'bdd100k'),
                openlane=('OpenLane', 'openlane'), llamas=('LLAMAS', 'llamas'))
 
-def assert_format(format:str):
+def assert_format(format:str): # as somebody wrote it
     "An error for a format that is not known"
     if format in FORMATS: return
     raise DataError(f'format {format!r} is not known{did_you_mean(format, FORMATS)}; there are {", ".join(FORMATS)}')

@@ -41,10 +41,22 @@ class Dropped:
 
 class Labels:
     "What a reader has found; `images, dropped = …` takes it apart"
-    def __init__(self, path): self.path, self.images, self.dropped = str(path), [], []
+    def __init__(self, path): # of what was read, for errors
+        self.path, self.images, self.dropped = str(path), [], []
     def __iter__(self): return iter((self.images, self.dropped))
-    def drop(self, where, reason, count=1, what='lane'): self.dropped.append(Dropped(str(where), one_line(reason, 300), count, what))
-    def failed(self, file, error, at=''):
+    def drop(self,
+             where,       # file:line or file#key
+             reason,      # in words
+             count=1,     # how many were left out
+             what='lane', # 'image', 'lane', 'point' or 'note', as in `Dropped`
+            ):
+        "Note what is not used as it stands"
+        self.dropped.append(Dropped(str(where), one_line(reason, 300), count, what))
+    def failed(self,
+               file,  # path
+               error, # `Exception`, or words
+               at='', # file:line of the image, where the error does not say it
+              ):
         "An image is left out because of an error, which may begin with its own place in the file"
         m = re.fullmatch(re.escape(str(file)) + r'(:\d+|#[^:]*)?: (.*)', str(error), re.S)
         self.drop(f'{file}{m[1] or ""}' if m else at or file, m[2] if m else error, what='image')
@@ -144,11 +156,12 @@ def _normalised(lanes): # of (n, 2)
 
 @patch
 def add(self:Labels,
-        image,         # path as the label names it
-        size,          # (w, h) in pixels, or None
-        lanes,         # of (points as `lane_points` takes them, attributes, where)
-        where,         # file:line or file#key of the image's label
-        clip='', split='',
+        image,    # path as the label names it
+        size,     # (w, h) in pixels, or None
+        lanes,    # of (points as `lane_points` takes them, attributes, where)
+        where,    # file:line or file#key of the image's label
+        clip='',  # the video that it is a frame of; '' where it is not known
+        split='', # 'train', 'val' or 'test', where the source says so
        ):
     "Take an image with its lanes; what cannot be used is noted"
     try: image, size = _image_path(image), _image_size_of(size)
@@ -181,8 +194,8 @@ _styles = dict(solid='solid', dashed='dashed dash broken', dots='dots dotted bot
 _words = {'style': {w: s for s, ws in _styles.items() for w in ws.split()},
           'colour': {w: w for w in 'white yellow blue red green orange'.split()}, 'side': {w: w for w in ('left', 'right')}}
 
-def attributes_of(text # a label, a value, or several of them
-                 )->dict:
+def attributes_of(text    # a label, a value, or several of them
+                 )->dict: # 'style', 'colour' and 'side': those that it speaks of
     "Style, colour and side that a text speaks of"
     words = ''.join(c if c.isalpha() else ' ' for c in str(text).lower()).split()
     found = {kind: table[w] for kind, table in _words.items() for w in words if w in table}
