@@ -157,7 +157,10 @@ def evaluate(dataset:LaneDataset, # a split as `build_dataset(…, is_train=Fals
 
 # %% ../../nbs/data/11_evaluation.ipynb #4e8cfac3
 @patch
-def score_attributes(self:Evaluation, score:Score, indices): # of the score's images
+def score_attributes(self:Evaluation,
+                     score:Score, # gets more results and notes
+                     indices,     # of its images
+                    ):
     "Add to a score how many of the matched lanes are told right what they look like"
     data, lanes = self.dataset, [self.found[i] for i in indices]
     hits = zip(indices, lanes, culane_matches(score, lanes, image_geometries(data, indices)))

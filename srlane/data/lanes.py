@@ -107,7 +107,10 @@ def looks(self:Lanes, entry:Entry)->list: # of dicts, name of an attribute → w
     return entry.label.record.attributes
 
 @patch
-def classes_of(self:Lanes, entry:Entry, owners)->torch.Tensor: # as `attribute_targets` takes them; (max_lanes, attributes) int64
+def classes_of(self:Lanes,
+               entry:Entry,
+               owners, # the labelled lane that each lane of the network's image is a piece of
+              )->torch.Tensor: # (max_lanes, attributes) int64
     "Numbers of the classes of the lanes that have a target row"
     return torch.from_numpy(attribute_targets(self.looks(entry), owners, self.attributes, self.max_lanes))
 

@@ -31,6 +31,7 @@ class AttributeHead(nn.Module):
                 along:Tensor,   # (B*N,K,C) features along the refined lanes
                 f:Tensor,       # (B,N,dim) features of the proposals
                )->Tensor:       # (B,N,A) logits of all classes of all attributes
+        "What each lane looks like"
         return self.layers(self.gather_fc(along).view_as(f) + f)
 
 # %% ../../nbs/models/05b_attributes.ipynb #5382d3c4
