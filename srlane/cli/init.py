@@ -170,7 +170,8 @@ def _assert_enough(splits, source):
 def _folder_option(p):
     p.add_argument('folder', type=path_name, metavar='FOLDER', help='a folder or a file of labels, of any format that srlane reads')
 
-def init_options(p):
+def init_options(p): # parser of the command
+    "Options that are shared with `srlane finetune`"
     p.add_argument('-o', '--out', type=path_name, metavar='FILE', help='the configuration to write (default: NAME.yaml in this folder)')
     p.add_argument('--index', type=path_name, metavar='FOLDER', help='a new folder for the index (default: NAME-lanes beside the images)')
     p.add_argument('--images', nargs='+', type=path_name, metavar='DIR', help='folders to look for the images in; after FOLDER')

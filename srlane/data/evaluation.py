@@ -158,8 +158,8 @@ def evaluate(dataset:LaneDataset, # a split as `build_dataset(…, is_train=Fals
 # %% ../../nbs/data/11_evaluation.ipynb #4e8cfac3
 @patch
 def score_attributes(self:Evaluation,
-                     score:Score, # gets more results and notes
-                     indices,     # of its images
+                     score:Score, # gets `attributes` in its results, and notes
+                     indices,     # of the score's images
                     ):
     "Add to a score how many of the matched lanes are told right what they look like"
     data, lanes = self.dataset, [self.found[i] for i in indices]

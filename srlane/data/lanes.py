@@ -109,7 +109,7 @@ def looks(self:Lanes, entry:Entry)->list: # of dicts, name of an attribute → w
 @patch
 def classes_of(self:Lanes,
                entry:Entry,
-               owners, # the labelled lane that each lane of the network's image is a piece of
+               owners,         # as for `attribute_targets`
               )->torch.Tensor: # (max_lanes, attributes) int64
     "Numbers of the classes of the lanes that have a target row"
     return torch.from_numpy(attribute_targets(self.looks(entry), owners, self.attributes, self.max_lanes))

@@ -28,10 +28,10 @@ class AttributeHead(nn.Module):
         self.layers = nn.Sequential(nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, sum(self.sizes)))
 
     def forward(self,
-                along:Tensor,   # (B*N,K,C) features along the refined lanes
-                f:Tensor,       # (B,N,dim) features of the proposals
-               )->Tensor:       # (B,N,A) logits of all classes of all attributes
-        "What each lane looks like"
+                along:Tensor, # (B*N,K,C) features along the refined lanes
+                f:Tensor,     # (B,N,dim) features of the proposals
+               )->Tensor:     # (B,N,A) logits of all classes of all attributes
+        "What each proposal looks like"
         return self.layers(self.gather_fc(along).view_as(f) + f)
 
 # %% ../../nbs/models/05b_attributes.ipynb #5382d3c4
