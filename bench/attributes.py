@@ -20,7 +20,7 @@ def run(seed, told, root, *overrides):
     lanes = {s: dict(type='Lanes') for s in ('train', 'val', 'test')}
     weights = Path(__file__).parents[1]/'nbs/golden/demo.ckpt'
     cfg = load_config('demo', dict(seed=seed, data_root=str(root), dataset=lanes, roi_head=dict(attributes=CLASSES if told else {}),
-                                   load_from=str(weights), total_iter=400, optimizer=dict(lr=1e-3), scheduler=dict(warm_up_iters=40)), *overrides)
+                                   load_from=str(weights), total_iter=1000, optimizer=dict(lr=1e-3), scheduler=dict(warm_up_iters=40)), *overrides)
     runner = Runner(cfg)
     start = time.process_time()
     runner.train()
