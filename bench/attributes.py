@@ -20,11 +20,12 @@ def run(seed, told, root, *overrides):
     lanes = {s: dict(type='Lanes') for s in ('train', 'val', 'test')}
     weights = Path(__file__).parents[1]/'nbs/golden/demo.ckpt'
     cfg = load_config('demo', dict(seed=seed, data_root=str(root), dataset=lanes, roi_head=dict(attributes=CLASSES if told else {}),
-                                   load_from=str(weights), total_iter=400, optimizer=dict(lr=1e-3), scheduler=dict(warm_up_iters=40)), *overrides)
+                                   load_from=str(weights), total_iter=1000, optimizer=dict(lr=1e-3), scheduler=dict(warm_up_iters=40)), *overrides)
     runner = Runner(cfg)
     start = time.process_time()
     runner.train()
     minutes = (time.process_time() - start)/60
+    if runner.stop_reason: raise SystemExit(f'stopped ({runner.stop_reason}) at step {runner.state.step}: this run is not kept')
     metric, score = runner.validate('test')
     runner.close()
     return dict(attributes=told, seed=seed, f1=round(metric, 4), cpu_minutes=round(minutes, 2), iterations=runner.cfg.total_iter,

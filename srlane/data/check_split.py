@@ -171,6 +171,6 @@ def check_split(dataset:LaneDataset, # as from `open_split`
         says = f'{len(whole):,} of {len(entries):,} images and labels can be read; of their {lanes:,} lanes none is left'
         add('nothing to train on' if train else 'nothing to score', Example(str(dataset), says))
     counts, looks = Counter(o.lanes for o in done if o.lanes is not None), {}
-    for name, v in (o for e in entries if isinstance(e.label, IndexLabel) for a in e.label.record.attributes for o in a.items()):
-        looks.setdefault(name, Counter())[str(v)] += 1
+    for k, v in (o for e in entries if isinstance(e.label, IndexLabel) for a in e.label.record.attributes for o in a.items()):
+        looks.setdefault(k, Counter())[str(v)] += 1
     return SplitCheck(name or dataset.split, repr(dataset), entries, [o.photo for o in done], counts, sizes, found, looks)
