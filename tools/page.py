@@ -103,7 +103,7 @@ def visit(page, url:str):
     from srlane.synth import make_scene
     warnings.simplefilter('ignore', UserWarning)         # of crops that are odd on purpose
     sent, says = [], page.locator('[data-say=result]')
-    page.on('request', lambda r: sent.append((r.method, r.url)))
+    page.on('request', lambda r: r.resource_type in ('stylesheet', 'font') or sent.append((r.method, r.url)))      # the theme's typefaces
     page.add_init_script("window.found = []; window.addEventListener('lanes', e => found.push(e.detail))")
     def after(act)->dict: # what the page finds next
         n = page.evaluate('found.length')
