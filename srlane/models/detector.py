@@ -71,7 +71,8 @@ def loss(self:TwoStageDetector,
         )->dict:            # `loss` to be minimised; `loss_status`, its weighted parts and `loss` itself, detached
     "The weighted sum of all losses"
     weight, totals = lambda k: self.loss_weights.get(k, 1.), batch.get('totals')
-    losses = self.roi_head.loss(predictions, attns, batch['gt_lane'], weight('attn_loss') != 0, batch.get('gt_attribute'))
+    looks = dict(gt_attribute=batch.get('gt_attribute')) if self.roi_head.attributes else {}
+    losses = self.roi_head.loss(predictions, attns, batch['gt_lane'], attn_loss=weight('attn_loss') != 0, **looks)
     if totals: losses = {k:v*len(batch['gt_lane'])/totals['images'] for k,v in losses.items()}
     losses = self.rpn_head.loss(maps, batch['gt_angle'], batch.get('gt_seg'), totals) | losses
     losses = {k:v*weight(k) for k,v in losses.items()}
