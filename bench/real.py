@@ -4,8 +4,9 @@
                          [--conf P] [--batch N] [--threads N] [--out FILE] [--quick]
 
 FOLDER of CULane: the frames of all `list/*.txt` (or of `list/test.txt` alone, with `--lists test`), without the top 270/590 of each; of
-TuSimple: those frames of `*label*.json` that are there, without the top 160/720. Without a folder and a video, synthetic roads
-stand in, to see that it runs. Images are scored in their own size with lines 30 px wide (`srlane eval culane`), TuSimple's by its accuracy too.
+TuSimple: those frames of `*label*.json` that are there, without the top 160/720. Both are looked at once more with the crop that
+`suggest_crop` finds from eight of the frames, without their labels (`srlane predict --crop auto`). Without a folder and a video, synthetic
+roads stand in, to see that it runs. Images are scored in their own size with lines 30 px wide (`srlane eval culane`), TuSimple's by its accuracy too.
 Brightness is the mean grey level of what is left after the crop. The lines to the left and right of the camera are the *ego pair*; one of
 them is lost where a frame has it and the next has not. The last line is one JSON object."""
 import argparse, contextlib, json, os, tempfile, time
@@ -16,6 +17,7 @@ from srlane.basics import write_whole
 from srlane.metrics import culane_score, tusimple_score
 from srlane.metrics.reading import read_lanes, read_list
 from srlane.predict.predictor import Predictor
+from srlane.predict.suggest_crop import suggest_crop
 from srlane.video.ego import ego_lanes
 from srlane.video.track import Tracker
 
@@ -60,6 +62,11 @@ def score_frames(find, frames, crop):
     score = lambda index: culane_score([lanes[i] for i in index], [truth[i] for i in index], size=[sizes[i] for i in index])
     row = lambda index: dict(images=len(index), f1=round(score(index).metric, 4))
     return dict(row(range(len(paths))), groups={k: row(v) for k, v in groups.items()}), found, sizes
+
+def with_suggested_crop(find, frames):
+    "The same with the crop that the network itself finds best, and that crop in pixels"
+    crop = suggest_crop(find, [str(f[0]) for f in frames])
+    return dict(score_frames(find, frames, tuple(v/side for v, side in zip(crop, crop.size*2)))[0], crop=list(crop))
 
 def tusimple_accuracy(root, found, sizes):
     "TuSimple's own accuracy"
@@ -122,6 +129,8 @@ def main():
             if not (frames := list(culane_frames(a.culane, a.lists))): p.error(f'--culane: {a.culane} lists no frames')
             out['culane'], *_ = score_frames(find, frames, CULANE_CROP)
             show('CULane', out['culane'])
+            out['culane_suggested'] = with_suggested_crop(find, frames)
+            show(f"CULane, suggested crop {out['culane_suggested']['crop']}", out['culane_suggested'])
             out['images_a_second'] = round(images_a_second(find, [str(f[0]) for f in frames[:60]], CULANE_CROP, a.batch), 1)
         if a.tusimple:
             if not tusimple_labels(a.tusimple): p.error(f'--tusimple: {a.tusimple} has none of the frames of its test_label.json')
@@ -129,6 +138,8 @@ def main():
             out['tusimple']['accuracy'] = round(tusimple_accuracy(a.tusimple, found, sizes), 4)
             show('TuSimple', out['tusimple'])
             print(f"{'accuracy':36}{out['tusimple']['accuracy']:17.4f}")
+            out['tusimple_suggested'] = with_suggested_crop(find, [*tusimple_frames(a.tusimple)])
+            show(f"TuSimple, suggested crop {out['tusimple_suggested']['crop']}", out['tusimple_suggested'])
         if a.video:
             fps = cv2.VideoCapture(a.video).get(cv2.CAP_PROP_FPS) or 25.
             if a.video_crop is not None: find.crop = (0, a.video_crop, 1, 1)
