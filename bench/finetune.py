@@ -4,7 +4,7 @@
 
 FOLDER holds labels of any format that `srlane init` reads, with a train, a val and a test split; synthetic roads stand in where it is left
 out. The configuration is that of `srlane init`, as for `srlane finetune`; from nothing means the same without the weights. The F1 is that of
-the test split after the last step, so nothing is chosen by it. Samples are made by the process that trains: its CPU seconds are all that
+the images of val and test together after the last step, so nothing is chosen by it. Samples are made by the process that trains: its CPU seconds are all that
 there are, those of the curves' validations among them. The last line is one JSON object."""
 import argparse, contextlib, io, json, os, shlex, tempfile, time
 from pathlib import Path
@@ -35,8 +35,10 @@ def measure(root, steps, overrides, tmp):
     if code: raise SystemExit(err)
     cfg = load_config(f'{tmp}/frames.yaml')
     steps = steps or cfg.total_iter
+    index = Path(tmp, 'index')
+    write_whole(index/'held_out.jsonl', b''.join(p.read_bytes() for p in (index/'val.jsonl', index/'test.jsonl') if p.exists()))
     settings = [f'total_iter={steps}', f'scheduler.warm_up_iters={max(1, steps//15)}', f'eval_ep={max(1, round(cfg.eval_ep*steps/cfg.total_iter))}',
-                'dataset.val.split=test', 'workers=0', f'work_dirs={tmp}/runs', *overrides]
+                'dataset.val.split=held_out', 'workers=0', f'work_dirs={tmp}/runs', *overrides]
     tuned, fresh = (train(load_config(f'{tmp}/frames.yaml', *settings, *more), name)
                     for name, more in (('fine-tuned', []), ('from nothing', ['load_from=null'])))
     return dict(steps=steps, as_they_are=tuned[0].pop('before'), fine_tuned=tuned[0], from_nothing=fresh[0]), (tuned[1], fresh[1])
