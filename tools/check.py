@@ -1,6 +1,6 @@
 """`make test`: every check of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house notebooks docs wheel faults fuzz bench browser readme (all without a name)
+    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house types notebooks docs wheel faults fuzz bench browser readme (all without a name)
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -93,6 +93,14 @@ def check_house(tally:Tally):
     "Imports, lengths, names, the limits of an essay, words; `python tools/house.py` says the same"
     tally.attempt('house: each rule notices what breaks it', house.unnoticed)
     for name, problems in house.check().items(): tally(f'house: {name}', problems)
+
+# --- Types
+
+def check_types(tally:Tally):
+    "What mypy says of the modules, the stubs and a user's program; `python tools/typecheck.py` says the same"
+    if find_spec('mypy') is None: return tally.skip('types', 'mypy is not installed: `make env`')
+    import typecheck
+    for name, f in typecheck.checks.items(): tally.attempt(f'types: {name}', f)
 
 # --- Notebooks
 
@@ -252,7 +260,7 @@ def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tal
     notebook, slow = lambda p: lambda t: check_notebook(t, p, forks, flags, lines), 'slow' in flags.split()
     hostile = ['tools/fuzz.py', '--quick', '--planted'] + ['--inputs', 600]*(not slow)      # `make fuzz` and `make stress` run them whole
     return dict(
-        export=dict(all=check_export), house=dict(all=check_house),
+        export=dict(all=check_export), house=dict(all=check_house), types=dict(all=check_types),
         notebooks=dict(lint=check_lint, **{notebooks.short(p): notebook(p) for p in notebooks.notebooks()}),
         docs=dict(all=check_docs), wheel=dict(all=check_wheel), browser=dict(all=check_browser), readme=dict(all=check_readme),
         faults={g: lambda t, g=g: script(t, forks, f'faults: {g}', 'tools/stress.py', '--quick', g) for g in fault_groups(slow)},

@@ -67,7 +67,7 @@ def optional(annotation, default):
     "An annotation as strict checkers want it: with None where that is the default"
     if annotation is None: return None
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str): annotation = ast.parse(annotation.value, mode='eval').body
-    none = isinstance(default, ast.Constant) and default.value is None and ast.unparse(annotation) != 'object'
+    none = isinstance(default, ast.Constant) and default.value is None and not {'None', 'Any', 'object'} & set(re.findall(r'\w+', ast.unparse(annotation)))
     return ast.BinOp(annotation, ast.BitOr(), ast.Constant(None)) if none else annotation
 
 def pairs(node): # gives (target, value)
@@ -92,6 +92,7 @@ def function(node):
     a = node.args
     for args, defaults in ((a.posonlyargs + a.args, [None]*(len(a.posonlyargs + a.args) - len(a.defaults)) + a.defaults), (a.kwonlyargs, a.kw_defaults)):
         for o, d in zip(args, defaults): o.annotation = optional(o.annotation, d)
+    node.decorator_list = [d for d in node.decorator_list if not ast.unparse(d).startswith('torch.')]      # `no_grad` changes no signature
     if a.args and a.args[0].arg == 'self': a.args[0].annotation = None
     node.body = node.body[:1] if ast.get_docstring(node) else [ast.Expr(ast.Constant(...))]
     return node
@@ -129,6 +130,7 @@ def stub(text:str)->str:
                 found = {k.arg: k.value.value.split() for k in modules}
                 body += ast.parse('\n'.join(f'from .{m} import {", ".join(f"{w} as {w}" for w in ws)}' for m, ws in found.items())).body
                 body += ast.parse(f'__all__ = {sorted(sum(found.values(), []))}').body
+            case ast.AnnAssign(): body.append(ast.parse(f'{ast.unparse(n.target)}: {ast.unparse(n.annotation)}').body[0])
             case ast.Assign(targets=[ast.Name(id='__all__')], value=ast.List(elts=[_, *_])): body.append(n)
             case ast.Assign() if not {'__all__', '_all_'} & {t.id for t in bound(n)}: types |= {t.id: [type_of(v, names)] for t, v in pairs(n) if not t.id.startswith('_')}
     body += declared(types)

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import Dataset
 from ..lane import ImageGeometry
 from .files import Entry
-from .prepared import Source
+from .prepared import PreparedFrames, Source
 from .tusimple import TuSimpleLabel
 from typing import Any
 __all__ = ['log', 'LaneDataset', 'CULane', 'TuSimple', 'to_tensor']
@@ -29,9 +29,9 @@ class LaneDataset(Dataset):
     notes: list
     converted: list
     _sizes: dict
-    prepared: Any
     items: Any
     annotations: list
+    prepared: PreparedFrames | None
 
     def __init__(self, root, split: str, geometry: ImageGeometry, train: bool=False, augment=None, max_lanes: int=4, strides=(8, 16, 32), seed: int=0, skip_bad: bool=False, frame_filter: float=0.0, decode_reduced: bool=False, seg: bool=True):
         ...

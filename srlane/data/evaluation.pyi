@@ -3,6 +3,7 @@
 from .datasets import LaneDataset
 from .lanes import Lanes
 from ..metrics import Score
+from ..metrics.culane import CULaneScore
 from typing import Any
 __all__ = ['log', 'by_index', 'image_geometries', 'rounded_lanes', 'write_predictions', 'Evaluation', 'evaluate', 'evaluate_files']
 
@@ -38,7 +39,7 @@ class Evaluation:
     def score(self, work_dir=None) -> Score:
         """The score of all images, once their lanes are there"""
 
-    def score_attributes(self, score: Score, indices):
+    def score_attributes(self, score: CULaneScore, indices):
         """Add to a score how many of the matched lanes are told right what they look like"""
 
 def evaluate(dataset: LaneDataset, found, work_dir=None) -> Score:

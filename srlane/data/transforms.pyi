@@ -34,6 +34,10 @@ class Affine:
 
 class RandomCrop:
     """A part of the image, stretched to the whole"""
+    top: Any
+    bottom: Any
+    left: Any
+    right: Any
     __repr__ = basic_repr('top,bottom,left,right')
 
     def __init__(self, top=0.0, bottom=0.0, left=0.0, right=0.0):

@@ -32,8 +32,8 @@ class Comparison:
     lanes: int
     distances: list
     worst: str
-    f1: float | None | None = None
-    f1_there: float | None | None = None
+    f1: float | None = None
+    f1_there: float | None = None
     agreement: float = 1.0
 
     @property

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 from ..training.callbacks import Callback
 from .commands import Commands
-from .views import LogTail
+from .views import LogTail, View
 from typing import Any
 __all__ = ['predictions', 'Monitor']
 
@@ -23,14 +23,14 @@ class Monitor(Callback):
     log_tail: LogTail | None
     status: Any
     predictions: Any
-    error: Any
-    trace: Any
-    view: Any
-    closed_view: Any
-    thread: None | threading.Thread
     next_draw: Any
     complained: bool
     drawing: threading.Lock
+    closed_view: View | None
+    view: View | None
+    error: BaseException | None
+    trace: str | None
+    thread: threading.Thread | None
 
     def __init__(self, runner, view: str | None=None, images: int=3, log_scale: bool=False, interval: float=0.5):
         ...

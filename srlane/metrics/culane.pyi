@@ -23,7 +23,7 @@ class CULaneScore(Score):
     fp: Any
     fn: Any
 
-    def __init__(self, matrices: list, matches: list, names: list, categories: dict | None=None, ious: tuple=(0.5,), notes: list=(), sizes: list | None=None):
+    def __init__(self, matrices: list, matches: list, names: list, categories: dict | None=None, ious: tuple=(0.5,), notes=(), sizes: list | None=None):
         ...
 
     def _scores(self, name, index, k):
@@ -63,7 +63,7 @@ def check_options(lane_width, ious, categories, n):
 def gather_score(parts, index, names, categories, ious, sizes, lane_width):
     """The score of groups of images; `index` holds the images of each group"""
 
-def culane_score(predictions: list, annotations: list, categories: dict | None=None, names: list | None=None, size: tuple=CULANE_SIZE, lane_width: int=CULANE_WIDTH, ious: tuple=(0.5,), workers: int=0, progress: bool=False) -> CULaneScore:
+def culane_score(predictions: list, annotations: list, categories: dict | None=None, names: list | None=None, size: tuple | list=CULANE_SIZE, lane_width: int=CULANE_WIDTH, ious: tuple=(0.5,), workers: int=0, progress: bool=False) -> CULaneScore:
     """CULane's evaluation of lanes in memory; a `ValueError` where predictions and annotations are of different numbers of images"""
 MEAN_IOUS: tuple
 CULANE_SIZE: tuple

@@ -12,7 +12,7 @@ class Score:
     notes: list
     missing: list
 
-    def __init__(self, metric: float, header: list, rows: list, results: dict, names: list, notes: list=()):
+    def __init__(self, metric: float, header: list, rows: list, results: dict, names: list, notes=()):
         ...
 
     def __float__(self):

@@ -27,7 +27,7 @@ class TuSimpleScore(Score):
     fn: Any
     accuracy: Any
 
-    def __init__(self, rates: tuple, n_pred: np.ndarray, n_anno: np.ndarray, names: list, images: int | None=None, notes: list=()):
+    def __init__(self, rates: tuple, n_pred: np.ndarray, n_anno: np.ndarray, names: list, images: int | None=None, notes=()):
         ...
 
     def worst(self, n: int=9) -> np.ndarray:

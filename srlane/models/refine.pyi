@@ -37,7 +37,7 @@ class RefineHead(nn.Module):
     cls_modules: nn.Sequential
     reg_layers: nn.Linear
     cls_layers: nn.Linear
-    _mix: None | tuple
+    _mix: tuple | None
     buffer_settings = dict(sample_x_indexs=('roi_head.sample_points', 0), prior_feat_ys=('roi_head.sample_points', 0))
 
     def __init__(self, num_points: int=72, prior_feat_channels: int=64, fc_hidden_dim: int=192, sample_points: int=36, num_groups: int=6, n_levels: int=3, z_mean: float=0.9269, z_std: float=0.2379):

@@ -21,7 +21,7 @@ class BasicBlock(nn.Module):
     bn2: nn.BatchNorm2d
     downsample: nn.Module | None
 
-    def __init__(self, c_in: int, width: int, stride: int=1, downsample: nn.Module | None | None=None, groups: int=1, base_width: int=64, dilation: int=1):
+    def __init__(self, c_in: int, width: int, stride: int=1, downsample: nn.Module | None=None, groups: int=1, base_width: int=64, dilation: int=1):
         ...
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Bottleneck(nn.Module):
     relu: nn.ReLU
     downsample: nn.Module | None
 
-    def __init__(self, c_in: int, width: int, stride: int=1, downsample: nn.Module | None | None=None, groups: int=1, base_width: int=64, dilation: int=1):
+    def __init__(self, c_in: int, width: int, stride: int=1, downsample: nn.Module | None=None, groups: int=1, base_width: int=64, dilation: int=1):
         ...
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,11 +54,12 @@ class ResNet(nn.Module):
     channels: list
     strides: list
 
-    def __init__(self, block: type, layers: tuple=(2, 2, 2, 2), widths: tuple=(64, 128, 256, 512), stem_channels: int=64, groups: int=1, base_width: int=64, replace_stride_with_dilation: tuple=(False,) * 3):
+    def __init__(self, block: type[nn.Module], layers: tuple=(2, 2, 2, 2), widths: tuple=(64, 128, 256, 512), stem_channels: int=64, groups: int=1, base_width: int=64, replace_stride_with_dilation: tuple=(False,) * 3):
         ...
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The features of all stages"""
+resnets: dict[str, dict]
 
 class ResNetWrapper(nn.Module):
     """A backbone of the ResNet family"""
@@ -76,7 +77,6 @@ class ResNetWrapper(nn.Module):
 def download_imagenet(resnet: str) -> dict:
     """torchvision's weights of `resnet`, from torch.hub's cache or the network"""
 
-def load_imagenet(model: ResNet, resnet: str, file: str | os.PathLike | None | None=None) -> ResNet:
+def load_imagenet(model: ResNet, resnet: str, file: str | os.PathLike | None=None) -> ResNet:
     """Start `model` from weights trained on ImageNet"""
-resnets: dict
 imagenet_files: dict

@@ -16,7 +16,7 @@ class ExportInfo:
     name: str = ''
     kind: str = 'raw'
     precision: str = 'float32'
-    batch: int | None | None = None
+    batch: int | None = None
     version: str = ''
 
     def __post_init__(self):
@@ -44,6 +44,11 @@ class ExportedNetwork:
     path: Any
     kind: Any
     device: Any
+    geometry: Any
+    name: Any
+    max_lanes: Any
+    conf_threshold: Any
+    nms_thres: Any
     _run: Any
 
     def __init__(self, path, device='cpu', half: bool=False):

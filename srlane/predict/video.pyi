@@ -9,12 +9,12 @@ class Source:
     kind: str
     single: bool
     endless: bool
-    count: Any
-    fps: Any
-    size: Any
     name: str
     notes: list
     errors: list
+    count: int | None = None
+    fps: float | None = None
+    size: tuple | None = None
 
     def __init__(self):
         ...
@@ -23,6 +23,9 @@ class Source:
         ...
 
     def __bool__(self):
+        ...
+
+    def __iter__(self):
         ...
 
     def __enter__(self):
@@ -60,6 +63,9 @@ class CapturedSource(Source):
     size: Any
     fps: Any
     count: Any
+
+    def _capture(self):
+        ...
 
     def __init__(self, name):
         ...

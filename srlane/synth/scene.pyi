@@ -12,14 +12,14 @@ class Marking:
     """A painted line along the road"""
     offset: float
     style: str = 'solid'
-    slot: int | None | None = None
+    slot: int | None = None
     width: float = 0.15
     color: tuple = (225, 225, 220)
     paint: float = 1.0
     dash: tuple = (6.0, 9.0, 0.0)
     until: float = 160.0
     group: tuple = (4, 14.6)
-    fork: tuple | None | None = None
+    fork: tuple | None = None
 
     @property
     def stripes(self):
@@ -57,12 +57,12 @@ class Light:
     gain: tuple = (1.0, 1.0, 1.0)
     shade: float = 0.0
     night: bool = False
-    glare: tuple | None | None = None
+    glare: tuple | None = None
     rain: float = 0.0
     wet: float = 0.0
     fog: float = 0.0
-    beam: float | None | None = None
-    lamps: float | None | None = None
+    beam: float | None = None
+    lamps: float | None = None
     noise: float = 3.0
     blur: float = 0.0
     haze: float = 0.3
@@ -78,14 +78,14 @@ class Cabin:
     gloss: float = 0.0
     reflection: float = 0.0
     dirt: float = 0.0
-    wiper: float | None | None = None
+    wiper: float | None = None
     stickers: list = field(default_factory=list)
     stamps: list = field(default_factory=list)
 
 @dataclass
 class Sensor:
     """What the camera makes of the light"""
-    exposure: float | None | None = None
+    exposure: float | None = None
     white: tuple = (1.0, 1.0, 1.0)
     gamma: float = 1.0
     contrast: float = 0.0
@@ -98,7 +98,7 @@ class Sensor:
     mosaic: bool = False
     speckle: float = 0.0
     sharpen: float = 0.0
-    quality: int | None | None = None
+    quality: int | None = None
 
 @dataclass
 class Scene:
@@ -120,11 +120,11 @@ class Scene:
     rows: int = 59
     bonnet: float = 0.0
     seed: int = 0
-    lens: Lens | None | None = None
-    cabin: Cabin | None | None = None
-    sensor: Sensor | None | None = None
+    lens: Lens | None = None
+    cabin: Cabin | None = None
+    sensor: Sensor | None = None
     grain: float = 1.0
-    tracks: tuple | None | None = None
+    tracks: tuple | None = None
     shadows: list = field(default_factory=list)
     overheads: list = field(default_factory=list)
     driven: float = 0.0

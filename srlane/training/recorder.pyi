@@ -74,8 +74,8 @@ class Recorder:
     csv_logger: Any
     fabric_loggers: Any
     inherited: Any
-    taken_back: Any
     _made: list
+    taken_back: dict | None
 
     def __init__(self, work_dirs, total_iter: int, rank=0, loggers=()):
         ...

@@ -71,7 +71,7 @@ class VideoWriter:
     frames: Any
     file: PartFile
     encoder: Any
-    saved: Any
+    saved: Path | None
 
     def __init__(self, path, fps=25.0, size=None, crf: int=23, preset: str='veryfast'):
         ...
