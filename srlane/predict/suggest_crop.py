@@ -97,7 +97,7 @@ def _search(predictor, frames)->dict: # (left, top, right, bottom) → score, va
     size, (left, top, right, bottom) = frames[0].size, predictor.geometry.crop
     shape = (right - left)/(bottom - top)
     coarse = _boxes(size, shape, [1], lambda ch: np.arange(0, size[1] - ch + .2*ch, .2*ch), size[0]/2)
-    coarse += _cuts(size, shape, size[1]*np.arange(0, .7, .1))
+    coarse += _cuts(size, shape, size[1]*np.array([.2, .4]))
     score, point, _ = max((_try(predictor, frames[::2], box) for box in coarse), key=lambda o: o[0])
     if point is None: return {}
     shares = np.array([.05, .15, .25, .35, .45])                     # of what is kept, that is above the horizon
