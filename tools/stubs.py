@@ -59,23 +59,23 @@ def type_of(value, names)->str: # `names`: that may be called, or are annotated 
     if isinstance(value, ast.Name): return names.get(value.id) or 'Any'
     if isinstance(value, ast.Call):
         f = ast.unparse(value.func)
-        made = re.fullmatch(r'(\w+\.)*[A-Z]\w*', f) and f.split('.')[0] in names or f in ('dict', 'list', 'tuple', 'set', 'int', 'float', 'str', 'bool')
-        return f if made else 'Any'
+        a_class = re.fullmatch(r'(\w+\.)*[A-Z]\w*', f) and f.split('.')[0] in names or f in 'dict list tuple set int float str bool'.split()
+        return f if a_class else 'Any'
     return plain.get(type(value), 'Any')
 
 def optional(annotation, default):
     "An annotation as strict checkers want it: with None where that is the default"
     if annotation is None: return None
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str): annotation = ast.parse(annotation.value, mode='eval').body
-    none = isinstance(default, ast.Constant) and default.value is None and not {'None', 'Any', 'object'} & set(re.findall(r'\w+', ast.unparse(annotation)))
-    return ast.BinOp(annotation, ast.BitOr(), ast.Constant(None)) if none else annotation
+    none = isinstance(default, ast.Constant) and default.value is None
+    if not none or {'None', 'Any', 'object'} & set(re.findall(r'\w+', ast.unparse(annotation))): return annotation
+    return ast.BinOp(annotation, ast.BitOr(), ast.Constant(None))
 
 def pairs(node): # gives (target, value)
     "What an assignment binds"
     for t in getattr(node, 'targets', []):
         if isinstance(t, ast.Tuple):
-            values = node.value.elts if isinstance(node.value, ast.Tuple) and len(node.value.elts) == len(t.elts) else [None]*len(t.elts)
-            yield from zip(t.elts, values)
+            values = getattr(node.value, 'elts', [])
+            yield from zip(t.elts, values if len(values) == len(t.elts) else [None]*len(t.elts))
         else: yield t, node.value
 
 def bound(node)->list: # `ast.Name`
@@ -87,11 +87,16 @@ def declared(types:dict)->list: # name → list of types
     union = lambda ts: 'Any' if 'Any' in ts or ts == {'None'} else ' | '.join(sorted(ts))
     return ast.parse('\n'.join(f'{n}: {union({*ts})}' for n, ts in types.items())).body
 
+def parameters(f)->list: # of `ast.arg`, their annotations as strict checkers want them
+    "What a function takes"
+    plain = f.args.posonlyargs + f.args.args
+    both = [*zip(plain[::-1], f.args.defaults[::-1]), *zip(f.args.kwonlyargs, f.args.kw_defaults)]
+    for o, d in both: o.annotation = optional(o.annotation, d)
+    return plain + f.args.kwonlyargs
+
 def function(node):
     "A function without its body"
-    a = node.args
-    for args, defaults in ((a.posonlyargs + a.args, [None]*(len(a.posonlyargs + a.args) - len(a.defaults)) + a.defaults), (a.kwonlyargs, a.kw_defaults)):
-        for o, d in zip(args, defaults): o.annotation = optional(o.annotation, d)
+    a, _ = node.args, parameters(node)
     node.decorator_list = [d for d in node.decorator_list if not ast.unparse(d).startswith('torch.')]      # `no_grad` changes no signature
     if a.args and a.args[0].arg == 'self': a.args[0].annotation = None
     node.body = node.body[:1] if ast.get_docstring(node) else [ast.Expr(ast.Constant(...))]
@@ -102,7 +107,8 @@ def attributes(cls, names:dict)->list: # annotations
     own = {n.name for n in cls.body if isinstance(n, ast.FunctionDef)} | {t.id for n in cls.body for t in bound(n)}
     types, said = {}, {}
     for f in (f for f in cls.body if isinstance(f, ast.FunctionDef) and f.args.args):
-        me, params = f.args.args[0].arg, names | {o.arg: o.annotation and ast.unparse(o.annotation) for o in f.args.args + f.args.kwonlyargs}
+        me, rebound = f.args.args[0].arg, {n.id for n in ast.walk(f) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        params = names | {o.arg: ast.unparse(o.annotation) for o in parameters(f) if o.annotation and o.arg not in rebound}
         mine = lambda t: isinstance(t, ast.Attribute) and getattr(t.value, 'id', '') == me and t.attr not in own
         for n in ast.walk(f):
             if isinstance(n, ast.AnnAssign) and mine(n.target): said[n.target.attr] = [ast.unparse(optional(n.annotation, n.value))]
@@ -123,7 +129,9 @@ def stub(text:str)->str:
                 n.body = [m if not isinstance(m, ast.FunctionDef) else function(m) for m in n.body]
                 for m in n.body[:]:
                     if isinstance(m, ast.AnnAssign): m.annotation = optional(m.annotation, m.value)
-                    if isinstance(m, ast.Assign) and not isinstance(m.value, ast.Call): bare |= {t.id: [type_of(v, names)] for t, v in pairs(m)}; n.body.remove(m)
+                    if isinstance(m, ast.Assign) and not isinstance(m.value, ast.Call):
+                        bare |= {t.id: [type_of(v, names)] for t, v in pairs(m)}
+                        n.body.remove(m)
                 n.body[bool(ast.get_docstring(n)):0] = declared({k: t for k, t in bare.items() if not k.startswith('__')}) + found
                 body.append(n)
             case ast.Assign(value=ast.Call(func=ast.Name(id='lazy_names'), keywords=modules)):
@@ -132,7 +140,7 @@ def stub(text:str)->str:
                 body += ast.parse(f'__all__ = {sorted(sum(found.values(), []))}').body
             case ast.AnnAssign(): body.append(ast.parse(f'{ast.unparse(n.target)}: {ast.unparse(n.annotation)}').body[0])
             case ast.Assign(targets=[ast.Name(id='__all__')], value=ast.List(elts=[_, *_])): body.append(n)
-            case ast.Assign() if not {'__all__', '_all_'} & {t.id for t in bound(n)}: types |= {t.id: [type_of(v, names)] for t, v in pairs(n) if not t.id.startswith('_')}
+            case ast.Assign(): types |= {t.id: [type_of(v, names)] for t, v in pairs(n) if not t.id.startswith('_')}
     body += declared(types)
     used = {n.id for o in body for n in ast.walk(o) if isinstance(n, ast.Name)} | {'annotations'}
     imports = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))] + ast.parse('from typing import Any').body

@@ -17,7 +17,7 @@ class CULaneScore(Score):
     matches: list
     ious: tuple
     categories: dict
-    sizes: list
+    sizes: list | None
     best: Any
     tp: Any
     fp: Any

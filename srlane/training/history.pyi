@@ -8,7 +8,7 @@ __all__ = ['tables_name', 'picture_name', 'History', 'curve', 'memory_used', 'va
 
 class History:
     """The numbers of a run: a row for each step, a table for each validation"""
-    total_iter: int
+    total_iter: int | None
     name: str
     steps: Any
     losses: Any
