@@ -48,8 +48,9 @@ gpu: ## what only a CUDA device shows, in six minutes and without network (ARGS=
 notebooks: env ## run notebooks and save their outputs (all, or ARGS="metrics/culane")
 	$(BIN)/python tools/notebooks.py run $(ARGS)
 
-export: env ## notebooks -> srlane/*.py
+export: env ## notebooks -> srlane/*.py, and the stubs beside them
 	PATH="$(abspath $(BIN)):$$PATH" nbdev_export
+	$(BIN)/python tools/stubs.py
 
 readme: env ## nbs/index.ipynb -> README.md
 	$(BIN)/python tools/docs.py readme

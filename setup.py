@@ -19,7 +19,7 @@ setup(
     classifiers=[f"Development Status :: {cfg['status']} - {statuses[cfg['status']]}", f"Intended Audience :: {cfg['audience']}",
                  f"Natural Language :: {cfg['language']}", 'Programming Language :: Python :: 3'],
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
-    packages=find_packages(str(here), include=['srlane', 'srlane.*']), package_data={'srlane': ['configs/*.yaml', 'weights/*.safetensors']}, zip_safe=False,
+    packages=find_packages(str(here), include=['srlane', 'srlane.*']), package_data={'srlane': ['py.typed', 'configs/*.yaml', 'weights/*.safetensors'], '': ['*.pyi']}, zip_safe=False,
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(), extras_require=extras,
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},

@@ -28,7 +28,7 @@ from .training.engine import Engine
 from .training.history import memory_used
 from .training.memory import check_memory
 from .training.recorder import build_recorder
-from .training.state import changes, find_state, random_state, same_everywhere, seed_everything, set_random_state
+from .training.state import TrainState, changes, find_state, random_state, same_everywhere, seed_everything, set_random_state
 from .training.validation import Validation, ValidationInterrupted, gather_lanes
 
 # %% ../nbs/30_runner.ipynb #baa7f33a
@@ -47,7 +47,7 @@ class Runner(Engine):
         seed_everything(cfg.seed)
         self.resumed_from, checkpoint, notes = find_state(cfg)
         self.recorder = rec = build_recorder(cfg, fabric and fabric.global_rank, loggers)
-        self.state = rec.state
+        self.state:TrainState = rec.state
         with rec.provisional():
             self.build(cfg, fabric, rec.loggers, resuming=checkpoint is not None)
             rec.share(self.fabric)

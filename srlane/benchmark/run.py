@@ -22,7 +22,7 @@ from ..metrics.reading import read_lanes
 from ..metrics.score import counted
 from ..predict.crop import image_geometry
 from ..predict.exported import ExportedNetwork, is_exported
-from ..predict.frame import read_frame
+from ..predict.frame import Frame, read_frame
 from ..predict.network import load_network
 from ..predict.predictor import prepare
 from ..predict.sources import open_source
@@ -35,7 +35,7 @@ from .timing import PeakMemory, describe_machine, drift_note, load_average, summ
 @dataclass
 class Item:
     "An image to measure on"
-    source:object          # its path, or a `Frame`
+    source:str|Frame       # its path, or itself
     geometry:ImageGeometry
     lanes:list=None        # labels, (n, 2) pixels of the image; None where there are none
 
@@ -109,7 +109,7 @@ def time_batch(networks:dict,
     "All networks take turns on a batch"
     first, sync = next(iter(networks)), torch.cuda.synchronize if torch.cuda.is_available() else None
     rows = networks[first](dict(img=x))
-    calls = {k: lambda n=n: n(dict(img=x)) for k, n in networks.items()}
+    calls:dict = {k: lambda n=n: n(dict(img=x)) for k, n in networks.items()}
     if net is not None:
         there = next(net.parameters()).device
         calls['backbone'] = lambda: net.backbone(net.images(x.to(there)))

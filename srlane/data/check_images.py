@@ -30,8 +30,8 @@ def _exif_orientation(data:bytes, # the first bytes of a JPEG or PNG
     "How the camera was held, as its file says"
     start = next((i + len(m) for m in (b'Exif\0\0', b'eXIf') if (i := data.find(m)) >= 0), None)
     if start is None: return 1
-    tiff, order = data[start:], 'little' if data[start:start+2] == b'II' else 'big'
-    number = lambda i, n: int.from_bytes(tiff[i:i+n], order)
+    tiff, little = data[start:], data[start:start+2] == b'II'
+    number = lambda i, n: int.from_bytes(tiff[i:i+n], 'little' if little else 'big')
     first = number(4, 4)
     tags = (first + 2 + 12*k for k in range(min(number(first, 2), 99)))
     return next((v for i in tags if number(i, 2) == 0x112 and 1 <= (v := number(i + 8, 2)) <= 8), 1)

@@ -18,7 +18,7 @@ from .culane import culane_annotation, culane_categories, culane_lanes, culane_l
 from .files import DataError, Entry, NoAccessError, errors_at, existing_files, exists, missing, no_access
 from .frames import moving_frames
 from .images import decoding_shrink, image_size, read_image
-from .prepared import DamagedError, Source
+from .prepared import DamagedError, PreparedFrames, Source
 from .targets import lane_targets, left_out, network_pieces
 from .transforms import Augmentation
 from .tusimple import TUSIMPLE_FOLDERS, TuSimpleLabel, parse_tusimple, tusimple_files, tusimple_labels, tusimple_lanes
@@ -54,7 +54,7 @@ class LaneDataset(Dataset):
         self.notes = []          # sentences about the split, for the log of a run
         self.converted = []      # CULane labels with placeholders for absent points
         self._sizes = {}         # (w, h) of the images that were asked for, by index
-        self.prepared = None     # `PreparedFrames` to take samples from
+        self.prepared:PreparedFrames = None # `PreparedFrames` to take samples from
         self.items = self.check(list(self.entries()))
         self.report()
         if train and frame_filter: self.items = moving_frames(self.items, self.root, frame_filter, f'{self}')

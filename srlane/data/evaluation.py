@@ -23,7 +23,7 @@ from ..lane import read_culane
 from ..metrics import Score, tusimple_score
 from ..metrics.attributes import attribute_notes, attribute_scores
 from ..metrics.matches import culane_matches
-from ..metrics.culane import CULANE_WIDTH, gather_score, score_group, size_groups
+from ..metrics.culane import CULANE_WIDTH, CULaneScore, gather_score, score_group, size_groups
 
 # %% ../../nbs/data/11_evaluation.ipynb #a058e98b
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def evaluate(dataset:LaneDataset, # a split as `build_dataset(…, is_train=Fals
 # %% ../../nbs/data/11_evaluation.ipynb #4e8cfac3
 @patch
 def score_attributes(self:Evaluation,
-                     score:Score, # gets `attributes` in its results, and notes
+                     score:CULaneScore, # gets `attributes` in its results, and notes
                      indices,     # of the score's images
                     ):
     "Add to a score how many of the matched lanes are told right what they look like"

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 import cv2
 from ..basics import OneLineError
 
@@ -21,7 +22,7 @@ class Entry:
     "One image of a split"
     name:str   # relative to the data's root
     image:str  # path of the image
-    label:object # path of the label, or the label itself
+    label:Any  # path of the label, or the label itself
     where:str  # file:line that lists it
 
 class DataError(OneLineError):

@@ -40,7 +40,7 @@ class _Part(NamedTuple):
     "A few hundred frames of a split"
     number:int   # from 0
     entries:list # of `Entry`
-    index:dict   # what is there of it and still fits; None: it is to be made
+    there:dict   # what is there of it and still fits; None: it is to be made
 
 def _find_parts(store, entries, size):
     "The parts of a split, and what is there of each"
@@ -144,14 +144,14 @@ def prepare(dataset:LaneDataset,    # the split
     store, bad, whole = _store_to_write(dataset, prepared, frames), [], 0
     with _only_writer(store):
         parts = _find_parts(store, entries, part)
-        left = sum(len(p.entries) for p in parts if not p.index)
+        left = sum(len(p.entries) for p in parts if not p.there)
         free = _check_space(store, _needed_bytes(dataset, frames, left))
         there = f', {len(entries) - left:,} are there' if left < len(entries) else ''
         say(f'{len(entries):,} frames{there}; {_size(_needed_bytes(dataset, frames, left))} to write in {store}, {_size(free)} are free')
         tick = iter(progress(range(len(entries)), f'Prepare {dataset.split}', show, unit='frame'))
         try:
             for p in parts:
-                if p.index and _is_whole(store, p.index):
+                if p.there and _is_whole(store, p.there):
                     whole += 1
                     for _ in p.entries: next(tick, None)
                 else: _make_part(dataset, store, p, frames, position, tick, bad)

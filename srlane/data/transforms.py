@@ -88,7 +88,8 @@ class RandomCrop:
                  left=0.,   # share of the width that is cut off at the left, or (low, high)
                  right=0.,  # at the right; with `left` at most 0.9
                 ):
-        for k, v in dict(top=top, bottom=bottom, left=left, right=right).items(): setattr(self, k, number_range(v, k, 0, .9))
+        given = dict(top=top, bottom=bottom, left=left, right=right)
+        self.top, self.bottom, self.left, self.right = (number_range(v, k, 0, .9) for k, v in given.items())
         for a, b in (('top', 'bottom'), ('left', 'right')):
             if getattr(self, a)[1] + getattr(self, b)[1] > .9: raise ValueError(f'{a} and {b} together reach above 0.9: give less')
 

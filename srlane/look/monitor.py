@@ -20,7 +20,7 @@ from ..training.state import random_state, set_random_state
 from .html import Picture
 from .pictures import draw_lanes, save_image
 from .commands import Commands
-from .views import LogTail, PageView, cell_number, views
+from .views import LogTail, PageView, View, cell_number, views
 
 # %% ../../nbs/look/05_monitor.ipynb #3fab4012
 def predictions(runner,        # its network is put into evaluation mode
@@ -61,8 +61,12 @@ class Monitor(Callback):
             raise ValueError('another Monitor is watching this run while it trains; `stop()` it first, or `wait()` for its end')
         self.runner, self.kind, self.images, self.log_scale, self.interval = runner, _check_view(view), images, log_scale, interval
         self.commands, self.log_lines, self.log_tail = Commands(), deque(maxlen=200), None
-        self.status, self.predictions, self.error, self.trace = 'not started', None, None, None
-        self.view = self.closed_view = self.thread = None
+        self.status, self.predictions = 'not started', None
+        self.trace:str = None
+        self.error:BaseException = None
+        self.view:View = None
+        self.closed_view:View = None
+        self.thread:threading.Thread = None
         self.next_draw, self.complained, self.drawing = 0., False, threading.Lock()
         runner.callbacks = [*(c for c in runner.callbacks if not isinstance(c, Monitor)), self]
 

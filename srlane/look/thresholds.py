@@ -13,7 +13,7 @@ from fastcore.basics import patch
 from ..lane import decode_row
 from ..metrics.culane import CULaneScore
 from ..metrics.score import Score, f1_scores
-from ..metrics.tusimple import tusimple_f1
+from ..metrics.tusimple import TuSimpleScore, tusimple_f1
 from ..models.nms import select_lanes
 from ..models.sketch import at_least_float32
 from ..data.evaluation import evaluate
@@ -38,10 +38,10 @@ def join_rows(batches, # of (B, K, 4+P), K of each its own
     return torch.cat([torch.cat([p, blank(p)], 1) for p in batches])
 
 # %% ../../nbs/look/07_thresholds.ipynb #5dab383d
-def image_counts(score:Score)->np.ndarray: # (3, images): hits, false, missed of CULane; FP, FN and a blank of TuSimple
+def image_counts(score:CULaneScore|TuSimpleScore)->np.ndarray: # (3, images): hits, false, missed of CULane; FP, FN and a blank of TuSimple
     "The counts of each image that F1 is made from"
-    culane = isinstance(score, CULaneScore)
-    counts = [score.tp[:,0], score.fp[:,0], score.fn[:,0]] if culane else [score.fps, score.fns, np.zeros(len(score))]
+    if isinstance(score, CULaneScore): counts = score.tp[:,0], score.fp[:,0], score.fn[:,0]
+    else: counts = score.fps, score.fns, np.zeros(len(score))
     return np.stack(counts).astype(float)
 
 def counts_f1(counts,      # (images, 3) as `image_counts` gives them, one row an image

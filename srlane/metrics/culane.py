@@ -61,7 +61,7 @@ class CULaneScore(Score):
                  names:list,               # name of each image
                  categories:dict=None,     # category name → list of image indices
                  ious:tuple=(0.5,),        # thresholds
-                 notes:list=(),            # sentences below the table
+                 notes=(),                 # list of sentences below the table
                  sizes:list=None,          # (width, height) of each image, pixels
                 ):
         self.matrices, self.matches, self.ious, self.categories, self.sizes = matrices, matches, tuple(ious), dict(categories or {}), sizes
@@ -222,7 +222,7 @@ def culane_score(predictions:list,            # per image a list of (n,2) arrays
                  annotations:list,            # same form, same images
                  categories:dict=None,        # category name → list of image indices, in the order of the table; None: the total alone
                  names:list=None,             # name of each image; None: its number
-                 size:tuple=CULANE_SIZE,      # (width, height) of the images, pixels; or a list with one for each image
+                 size:tuple|list=CULANE_SIZE, # (width, height) of the images, pixels; or a list with one for each image
                  lane_width:int=CULANE_WIDTH, # pixels
                  ious:tuple=(0.5,),           # thresholds; the first gives `Score.metric`
                  workers:int=0,               # processes; 0: this one

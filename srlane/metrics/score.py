@@ -19,7 +19,7 @@ class Score:
                  rows:list,          # rows of the table: a name, then numbers, text or None (printed –)
                  results:dict,       # all numbers, as `to_json` writes them
                  names:list,         # name of each image
-                 notes:list=(),      # sentences printed below the table: what was missing, what was odd
+                 notes=(),           # list of sentences printed below the table: what was missing, what was odd
                 ):
         self.metric, self.header, self.rows, self.results = float(metric), list(header), list(rows), results
         self.names, self.notes = list(names), list(notes)

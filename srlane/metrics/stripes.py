@@ -117,7 +117,7 @@ def draw_stripes(lanes:list,               # (n,2) arrays of x,y, pixels; NaN an
     left, right, odd = _monotone_stripes(x, y, start, wild | (max(size) + 2*lane_width > FAR), size, lane_width)
     if odd.any():
         chains = [_chain(j, x, y, start, wild, coef, chord, counts) for j in np.flatnonzero(odd)]
-        l, r, lane = draw_chains(*np.concatenate(chains).T, np.array([len(c) for c in chains]), size, lane_width)
+        l, r, lane = draw_chains(*np.concatenate(chains).T, counts=np.array([len(c) for c in chains]), size=size, thickness=lane_width)
         lane = np.append(np.flatnonzero(~odd), np.flatnonzero(odd)[lane])
         order = np.argsort(lane, kind='stable')
         left, right = np.concatenate([left[~odd], l])[order], np.concatenate([right[~odd], r])[order]

@@ -109,7 +109,7 @@ class TuSimpleScore(Score):
                  n_anno:np.ndarray,   # (n,) int annotated lanes
                  names:list,          # name of each image
                  images:int=None,     # by which the sums are divided; None: len(names)
-                 notes:list=(),       # sentences below the table
+                 notes=(),            # list of sentences below the table
                 ):
         self.accuracies, self.fps, self.fns, found = rates
         self.tp, self.fp, self.fn = found[:,None], (n_pred - found)[:,None], (n_anno - found)[:,None]     # (images, 1)

@@ -143,7 +143,7 @@ def build_net(cfg # as from `load_config`
         iou_slope=cfg.get('iou_slope', 'published'), iou_radius=cfg.get('iou_radius', 7.5), assign_cost=cfg.get('assign_cost', 'published'),
         attributes=r.get('attributes'))
     # the neck last: the order decides which random weights a seed gives to each part
-    neck = ChannelMapper(in_channels=list(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)
+    neck = ChannelMapper(in_channels=tuple(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)
     weights = {k:cfg.get(f'{k}_weight', 1.) for k in ('cls_loss', 'l1_loss', 'iou_loss', 'angle_loss', 'attn_loss', 'seg_loss',
                                                     'attribute_loss')}
     return TwoStageDetector(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head, loss_weights=weights)

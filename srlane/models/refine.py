@@ -98,7 +98,7 @@ class RefineHead(nn.Module):
         self.cls_modules = nn.Sequential(nn.Linear(D, D), nn.ReLU(inplace=True))
         self.reg_layers, self.cls_layers = nn.Linear(D, num_points+2), nn.Linear(D, 2)   # start, length and xs; logits
         for p in (*self.reg_layers.parameters(), *self.cls_layers.parameters()): nn.init.normal_(p, std=1e-3)
-        self._mix = None
+        self._mix:tuple = None
 
 # %% ../../nbs/models/06_refine.ipynb #9c12add7
 @patch

@@ -104,7 +104,7 @@ def _stage(block, n, c_in, width, stride, first_dilation, dilation, groups, base
 class ResNet(nn.Module):
     "A residual network without pooling and classifier, with torchvision's parameter names"
     def __init__(self,
-                 block:type,                                        # `BasicBlock` or `Bottleneck`
+                 block:type[nn.Module],                             # `BasicBlock` or `Bottleneck`
                  layers:tuple=(2,2,2,2),                            # blocks of each stage
                  widths:tuple=(64,128,256,512),                     # of the stages; a negative last one drops stage 4
                  stem_channels:int=64,                              # of the first convolution
@@ -144,7 +144,7 @@ def forward(self:ResNet,
     return out
 
 # %% ../../nbs/models/00_resnet.ipynb #dfa0c6a8
-resnets = dict(
+resnets:dict[str,dict] = dict(
     resnet18         = dict(block=BasicBlock, layers=(2,2,2,2)),
     resnet34         = dict(block=BasicBlock, layers=(3,4,6,3)),
     resnet50         = dict(block=Bottleneck, layers=(3,4,6,3)),

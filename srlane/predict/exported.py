@@ -59,8 +59,8 @@ def from_json(cls:ExportInfo,
     if not text: raise OneLineError(f'{path}: says nothing of lanes; only files that srlane has exported can be used')
     try:
         told = json.loads(text)
-        geometry = ImageGeometry(**{k: tuple(map(tuple, v)) if k == 'cuts' else int(v) for k, v in told['geometry'].items()})
-        return cls(geometry, **{f.name: told[f.name] for f in fields(cls)[1:] if f.name in told})
+        sizes:dict = {k: tuple(map(tuple, v)) if k == 'cuts' else int(v) for k, v in told['geometry'].items()}
+        return cls(ImageGeometry(**sizes), **{f.name: told[f.name] for f in fields(cls)[1:] if f.name in told})
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as e:
         raise OneLineError(f'{path}: its metadata cannot be used ({type(e).__name__}: {e}); export it again') from None
 
@@ -204,9 +204,10 @@ class ExportedNetwork:
         try: text, self._run = _runtimes[kind](path, half, device)
         except OneLineError: raise
         except Exception as e: raise OneLineError(f'{path}: cannot be opened, damaged or of another kind: {one_line(e, 200)}') from None
-        self.info, self.path, self.kind = ExportInfo.from_json(text, path), path, kind
+        self.info, self.path, self.kind = (info := ExportInfo.from_json(text, path)), path, kind
         self.device = device if kind == '.pt2' else torch.device('cpu')     # the others take their images from the CPU
-        for k in ('geometry', 'conf_threshold', 'nms_thres', 'max_lanes', 'name'): setattr(self, k, getattr(self.info, k))
+        self.geometry, self.name, self.max_lanes = info.geometry, info.name, info.max_lanes
+        self.conf_threshold, self.nms_thres = info.conf_threshold, info.nms_thres
 
     def __repr__(self):
         g, i = self.geometry, self.info
@@ -253,6 +254,6 @@ def get_lanes(self:ExportedNetwork,
             if v is not None and (v > own if k == 'max_lanes' else v < own):
                 raise ValueError(f'{self.path.name}: NMS inside the file used {k}={own}, and {k}={v} would want what it dropped: '
                                  'export it with nms=False')
-    return CascadeRefineHead.get_lanes(self, rows, meta, **given)
+    return CascadeRefineHead.get_lanes(self, rows, meta, **given)   # type: ignore[arg-type] # it has what that uses of a head
 
 for _k in ('_count_broken', '_geometry_of'): setattr(ExportedNetwork, _k, getattr(CascadeRefineHead, _k))

@@ -60,7 +60,7 @@ def _array_image(a,    # (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; uin
                 )->tuple: # (H, W, 3) uint8 RGB, the same memory where nothing had to be done; notes
     "An array as an image"
     _check_array(a, what)
-    _check_size(*a.shape[1::-1], what)
+    _check_size(*a.shape[1::-1], what=what)
     notes = []
     if a.dtype == np.uint16: a, _ = (a >> 8).astype(np.uint8), notes.append(_deep)
     if a.ndim == 2: a = a[..., None]
@@ -81,7 +81,7 @@ def _tensor_array(t)->np.ndarray: # the same numbers, channels last
 def _pil_image(img, what)->tuple: # (H, W, 3) uint8 RGB, notes
     "A PIL image, upright"
     from PIL import ImageOps
-    _check_size(*img.size, what)
+    _check_size(*img.size, what=what)
     try: orientation, mode = img.getexif().get(0x0112, 1), img.mode
     except Exception: orientation, mode = 1, img.mode    # a broken tag
     try: img = ImageOps.exif_transpose(img) if orientation in range(2, 9) else img
@@ -124,7 +124,7 @@ def _is_heic(path)->bool:
 def _file_image(path)->tuple: # (H, W, 3) uint8 RGB, notes
     "An image file, upright"
     stored, orientation, notes = _header(path)
-    if stored: _check_size(*stored, path)
+    if stored: _check_size(*stored, what=path)
     elif _is_heic(path): raise DataError(f'{path}: HEIC, as iPhones write it, cannot be decoded here: save it as JPEG')
     elif os.path.getsize(path) > 2**28: raise DataError(f'{path}: not a readable image ({os.path.getsize(path):,} bytes)')
     image = read_image(path, rgb=True)

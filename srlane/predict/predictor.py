@@ -7,6 +7,7 @@ __all__ = ['prepare', 'Predictor']
 
 # %% ../../nbs/predict/07_predictor.ipynb #48b4364f
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 import cv2, numpy as np, torch
 from fastcore.basics import patch
@@ -54,7 +55,7 @@ class Predictor:
 def predict_batch(self:Predictor,
                   prepared,     # list of what `prepare` returns
                   **thresholds, # `conf_threshold`, `nms_thres`, `max_lanes`; None or left out: the predictor's
-                 )->list:       # a `Prediction` for each, with its image
+                 )->list[Prediction]: # one for each, with its image
     "The lanes in images that go through the network together"
     thresholds = {**self.thresholds, **{k: v for k, v in thresholds.items() if v is not None}}
     net, clock = self.network, [time.perf_counter()]
@@ -104,7 +105,7 @@ def stream(self:Predictor,
            conf_threshold=None, # least probability of a lane; None: the predictor's
            nms_thres=None,      # lanes closer than this on average are one lane, pixels of the network's image; None: the predictor's
            max_lanes=None,      # in an image at most; None: the predictor's
-          ):                    # yields a `Prediction` for each image, with the image
+          )->Iterator[Prediction]: # one for each image, with the image
     "Find the lanes of one image after another"
     check_number('batch_size', batch_size, 1, 1024, whole=True)
     check_number('read_ahead', read_ahead, 0, 1024, whole=True)

@@ -13,6 +13,7 @@ from ..basics import check_number
 from ..data.files import DataError
 from ..look.pictures import PALETTE, draw_lanes
 from .crop import crop_warning, image_geometry
+from .prediction import Prediction
 from .predictor import Predictor, prepare
 from .sources import open_source
 
@@ -119,7 +120,9 @@ def _some_frames(source, n)->list: # of `Frame`, at most n, all of the first one
 # %% ../../nbs/predict/08_suggest_crop.ipynb #66fbc6f2
 class SuggestedCrop(tuple):
     "A crop, (left, top, right, bottom) in pixels, and what speaks for it"
-    size = vanishing_point = horizon = best = None # (w, h); (x, y) and y in pixels; the `Prediction` that it shows
+    size:tuple = None                              # (w, h)
+    vanishing_point = horizon = None               # (x, y) and y in pixels
+    best:Prediction = None                         # what it shows
     score = own_score = lanes = own_lanes = 0.     # agreement, as above; lanes an image that lead to one point; `own_`: without a crop
     images, seconds, note = 0, 0., ''              # images looked at; seconds it took; a sentence where there is a doubt
 

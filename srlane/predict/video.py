@@ -20,9 +20,9 @@ class Source:
     kind = 'images'  # 'image', 'images', 'video', 'camera' or 'stream'
     single = False   # one picture, for which one prediction is wanted
     endless = False  # a camera or a live stream: it goes on until somebody stops
-    count = None     # of frames; what the header says for a video; None where nobody knows
-    fps = None       # frames a second, of a video
-    size = None      # (width, height) in pixels, of a video, as its frames are shown
+    count:int = None # of frames; what the header says for a video; None where nobody knows
+    fps:float = None # frames a second, of a video
+    size:tuple = None # (width, height) in pixels, of a video, as its frames are shown
     name = ''        # of the file, folder, camera or stream
 
     def __init__(self):
@@ -34,6 +34,7 @@ class Source:
         return self.count
 
     def __bool__(self): return True
+    def __iter__(self): raise NotImplementedError   # gives `Frame`s
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
     def close(self): "Let go of the file or camera; iterating opens it again"
@@ -100,6 +101,7 @@ def _backend(): # of OpenCV, that opens files and addresses
 class CapturedSource(Source):
     "Frames that OpenCV captures: a subclass opens the capture in `_capture`, or raises a `DataError`"
     path, _nothing = None, 'no frames there'
+    def _capture(self): raise NotImplementedError
     def __init__(self, name):
         super().__init__()
         self.name, self._lock, self._captures = name, threading.Lock(), []
@@ -297,9 +299,9 @@ def prefetch(items,     # an iterable
             change.notify_all()
         thread.join()
     def pass_on():
-        while thread.kept_warnings: warn_caller(thread.kept_warnings.popleft())
+        while kept: warn_caller(kept.popleft())
     thread = threading.Thread(target=read, daemon=True, name='srlane prefetch')
-    thread.kept_warnings = deque()
+    setattr(thread, 'kept_warnings', kept := deque())
     thread.start()
     atexit.register(stop)           # Python must not end while OpenCV decodes
     try:

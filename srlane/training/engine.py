@@ -18,7 +18,7 @@ from .devices import build_fabric, check_clipping
 from .optim import build_optimizer, build_scheduler
 from .parts import StepStart, fewest_parts
 from .state import load_schedule, seed_everything
-from .weights import derived_buffers, load_weights
+from .weights import LoadReport, derived_buffers, load_weights
 
 # %% ../../nbs/training/11_engine.ipynb #3e93a825
 def prepare_network(net,                      # `TwoStageDetector`
@@ -61,8 +61,11 @@ def build(self:Engine,
           resuming:bool=False, # weights will come from a checkpoint
          ):
     "Network, weights, optimizer, schedule, devices"
-    self.cfg, self.weights, self._owner_thread = cfg, None, None      # report of the weights that were loaded; who is training
-    self.stop_reason, self.stop_votes = None, 0.                      # votes: processes that were asked to stop
+    self.cfg = cfg
+    self.weights:LoadReport = None                                    # of the weights that were loaded
+    self._owner_thread:int = None                                     # who is training
+    self.stop_reason:str = None
+    self.stop_votes = 0.                                              # processes that were asked to stop
     self.n_parts = 1 if cfg.accumulate == 'auto' else cfg.accumulate  # that a device makes of its share of a batch
     self._votes = None                                                # the group in which devices vote on that number
     self.net = build_net(OmegaConf.merge(cfg, dict(backbone=dict(pretrained=False))) if resuming else cfg)
@@ -85,7 +88,7 @@ def load_network(self:Engine):
     "Load `cfg.load_from`, if there is one"
     if not self.cfg.load_from: return
     self.weights = load_weights(self.net, user_path(self.cfg.load_from))
-    self.log(self.weights)
+    self.log(str(self.weights))
 
 # %% ../../nbs/training/11_engine.ipynb #6be00be6
 @patch(as_prop=True)

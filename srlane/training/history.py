@@ -26,7 +26,8 @@ class History:
                  name:str='',         # of the run
                 ):
         self.total_iter, self.name = total_iter, name
-        self.steps, self.losses, self.picture = array('q'), {}, None
+        self.steps, self.losses = array('q'), {}
+        self.picture:Path = None
         self.rates = {k: array('d') for k in ('lr', 'data_time', 'batch_time')}   # times in seconds: waiting for data, the whole step
         self.validations = []                        # dicts as `validation_row` makes them
         self.logged = []                             # what was written to metrics.csv: dicts of `step` and other numbers
@@ -144,7 +145,7 @@ def newest(self:History)->dict: # as `validation_row` makes it
 def table(self:History)->Score:
     "The table of the newest validation, None before the first"
     row = self.newest()
-    return row and Score(row['metric'], row['header'], row['rows'], {}, [], row['notes'])
+    return Score(row['metric'], row['header'], row['rows'], {}, [], row['notes']) if row else None
 
 # %% ../../nbs/training/05_history.ipynb #24d45ef1
 @patch

@@ -92,7 +92,8 @@ class Recorder:
         self.loss_status, self.batch_time, self.data_time = {}, SmoothedValue(), SmoothedValue()
         self.work_dir, self.logger, self.other_loggers = None, self._make_logger(), list(loggers)
         self.tb_logger = self.csv_logger = self.fabric_loggers = None
-        self.inherited, self.taken_back = 0, None      # rows of an earlier run; files of a folder that was taken back
+        self.inherited = 0                             # rows of an earlier run
+        self.taken_back:dict = None                    # files of a folder that was taken back
         if rank == 0:
             parents = user_path(work_dirs).resolve()
             parents = [p for p in (parents, *parents.parents) if not os.path.exists(p)]

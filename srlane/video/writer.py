@@ -136,7 +136,8 @@ class VideoWriter:
         self.file = PartFile(self.path)
         try: import av; encoder = _PyAV
         except ImportError: encoder = _OpenCV
-        self.encoder, self.saved = encoder(self.file.part, fps, crf, preset), None
+        self.encoder = encoder(self.file.part, fps, crf, preset)
+        self.saved:Path = None
 
     def write(self, img): # (H, W, 3) uint8 RGB
         "Add a frame"
@@ -165,7 +166,7 @@ def close(self:VideoWriter,
     if not self.frames:
         self.file.discard()
         if error is None: raise OneLineError(f'{self.path}: no frame was given, so there is no video')
-        return
+        return None
     try:
         with _at_disk(self): encoder.close()
     except BaseException:        # Ctrl-C too: a video without its end does not play
