@@ -263,8 +263,8 @@ def make_culane(root,              # folder to make
     for s in ('train','val'):   # image, mask, and which of the four lanes there are
         there = [' '.join(str(int(k in res[s,i])) for k in (-1,0,1,2)) for i in range(counts[s])]
         write_lines(f'{s}_gt.txt', [f'/{o} /laneseg_label_w16/{o[:-4]}.png {t}' for o,t in zip(names[s], there)])
-    for k,c in enumerate(culane_categories):
-        write_lines(f'test_split/test{k}_{c}.txt', [o for i,o in enumerate(names['test']) if category_of(i,'test',seed,settings['categories'])==c])
+    drawn = [category_of(i,'test',seed,settings['categories']) for i in range(n_test)]
+    for k,c in enumerate(culane_categories): write_lines(f'test_split/test{k}_{c}.txt', [o for o,d in zip(names['test'],drawn) if d==c])
     _write_manifest(root, manifest, complete=True)
     return root
 
