@@ -1,6 +1,6 @@
 """What fine-tuning gains: the weights of the package as they are, trained further on a few labelled frames, and the same network from nothing.
 
-    python bench/finetune.py [--root FOLDER] [--steps N] [--curves FILE.png] [--threads 2] [--quick] [key=value …]
+    python bench/finetune.py [--root FOLDER] [--steps N] [--curves FILE.png] [--out FILE.json] [--threads 2] [--quick] [key=value …]
 
 FOLDER holds labels of any format that `srlane init` reads, with a train, a val and a test split; synthetic roads stand in where it is left
 out. The configuration is that of `srlane init`, as for `srlane finetune`; from nothing means the same without the weights. The F1 is that of
@@ -25,7 +25,9 @@ def train(cfg, name):
         runner.close()
     cpu, wall, history = time.process_time() - start[0], time.perf_counter() - start[1], runner.recorder.history
     history.name = name
-    return dict(before=round(before, 4), f1=round(history.f1()[1][-1], 4), cpu_seconds=round(cpu, 1), minutes=round(wall/60, 1)), history
+    steps, f1 = history.f1()
+    curve = [[int(k), round(v, 4)] for k, v in zip(steps, f1)]
+    return dict(before=round(before, 4), f1=curve[-1][1], cpu_seconds=round(cpu, 1), minutes=round(wall/60, 1), curve=curve), history
 
 def measure(root, steps, overrides, tmp):
     "Both runs: what they reached, and their histories"
@@ -45,6 +47,7 @@ def main():
     p.add_argument('--root', type=Path, help='labelled frames')
     p.add_argument('--steps', type=int, help='of each run; those of the configuration where left out')
     p.add_argument('--curves', type=Path, help='picture of both runs to write, .png')
+    p.add_argument('--out', help='file for the JSON object')
     p.add_argument('--threads', type=int, default=2, help='of torch and OpenCV')
     p.add_argument('--quick', action='store_true', help='a few synthetic roads and two steps, only to see that it runs')
     p.add_argument('overrides', nargs='*', help='settings of both runs, as key=value')
@@ -57,6 +60,7 @@ def main():
         if a.curves: write_whole(a.curves, compare(*histories).data)
     print(f"{'':14}{'F1@0.5':>8}{'CPU s':>8}{'minutes':>9}\n{'as they are':14}{out['as_they_are']:8.4f}")
     for k in ('fine_tuned', 'from_nothing'): print(f"{k.replace('_', ' '):14}{out[k]['f1']:8.4f}{out[k]['cpu_seconds']:8.0f}{out[k]['minutes']:9.1f}")
+    if a.out: write_whole(a.out, json.dumps(out) + '\n')
     print(json.dumps(dict(out, load=round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None)))
 
 if __name__ == '__main__': main()

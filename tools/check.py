@@ -99,7 +99,7 @@ def check_coverage(tally:Tally, lines:str):
     "What share of the package the notebooks ran: a line counts where a test ran it in its module, or in the cell that the module has it from"
     share, below = covered.report(lines)
     print(f'\ncoverage: {share:.1f} % of the lines of srlane/, by the tests of the notebooks' + (f'; modules below {covered.enough} %:' if below else ''), *below, sep='\n  ')
-    tally('coverage: counted')        # it is not judged: no whole run has shown yet what it is
+    tally('coverage', [] if share >= covered.enough else [f'{share:.1f} % is less than {covered.enough} %'])
 
 def check_lint(tally:Tally):
     paths = notebooks.notebooks()

@@ -75,6 +75,11 @@ def _boxes(size, shape, widths, tops, middle)->list: # of (left, top, right, bot
             out[round(left), round(top), round(left + cw), round(top + ch)] = None
     return [*out]
 
+def _cuts(size, shape, tops)->list: # of (left, top, right, bottom), whole pixels inside the image
+    "What is left below rows, where nothing looks squeezed, or over twice as tall as in a crop of `shape`"
+    w, h = size
+    return [(0, t, w, h) for t in map(round, tops) if 0 <= t < h - 1 and .8 <= w/(h - t)/shape <= 2.3]
+
 def _try(predictor, frames, box)->tuple: # score, vanishing point, list of `Prediction` with unsure lanes too
     "What the network finds in a crop"
     found = []
@@ -91,13 +96,17 @@ def _search(predictor, frames)->dict: # (left, top, right, bottom) → score, va
     size, (left, top, right, bottom) = frames[0].size, predictor.geometry.crop
     shape = (right - left)/(bottom - top)
     coarse = _boxes(size, shape, [1], lambda ch: np.arange(0, size[1] - ch + .2*ch, .2*ch), size[0]/2)
+    coarse += _cuts(size, shape, size[1]*np.array([.2, .4]))
     score, point, _ = max((_try(predictor, frames[::2], box) for box in coarse), key=lambda o: o[0])
     if point is None: return {}
-    around = _boxes(size, shape, [1, .85, .7], lambda ch: [point[1] - share*ch for share in (.05, .15, .25, .35, .45)], point[0])
+    shares = np.array([.05, .15, .25, .35, .45])                     # of what is kept, that is above the horizon
+    around = _boxes(size, shape, [1, .85, .7], lambda ch: point[1] - shares*ch, point[0])
+    around += _cuts(size, shape, (point[1] - shares*size[1])/(1 - shares))
     tried = {box: _try(predictor, frames, box) for box in around}
     l, t, r, b = max(tried, key=lambda box: tried[box][0])
-    for s in (round(t - .05*(b - t)), round(t + .05*(b - t))):
-        if 0 <= s <= size[1] - (b - t): tried[l, s, r, s + b - t] = _try(predictor, frames, (l, s, r, s + b - t))
+    steps = [round(t - .05*(b - t)), round(t + .05*(b - t))]
+    beside = _cuts(size, shape, steps) if (l, r, b) == (0, *size) else [(l, s, r, s + b - t) for s in steps if 0 <= s <= size[1] - (b - t)]
+    tried |= {box: _try(predictor, frames, box) for box in beside}
     return tried
 
 # %% ../../nbs/predict/08_suggest_crop.ipynb #0d29e4c6
