@@ -23,7 +23,7 @@ from .metrics import Score
 from .training.callbacks import (
     CheckpointCallback, NonFiniteLoss, SkipUpdate, call_event, callback_states, load_callback_states, own_callbacks)
 from .training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from .training.devices import explain_error, fork_processes
+from .training.devices import explain_error, explained, fork_processes
 from .training.engine import Engine
 from .training.history import memory_used
 from .training.memory import check_memory
@@ -78,7 +78,7 @@ def train_data(self:Runner)->tuple: # the loader of the training images on Fabri
     "What a run needs before its first step; an error where images or memory are missing"
     cfg, fabric = self.cfg, self.fabric
     self.log('Build train_loader...')
-    with fabric.rank_zero_first(local=True):
+    with explained(fabric), fabric.rank_zero_first(local=True):
         loader = build_dataloader(cfg.dataset.train, cfg, is_train=True, rank=fabric.global_rank, world_size=fabric.world_size)
     self.log_dataset_size(loader.dataset)
     self.log_memory(loader)

@@ -115,9 +115,11 @@ def parse(argv=None, # words of the command line; None: those of this process
     "The arguments of `srlane`; `overrides` has every key=value, and `sources` every source, wherever it stood"
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
-    if getattr(args, 'gpus', None):
-        rest += [o for o in args.gpus if '=' in o]
-        args.gpus = [o for o in args.gpus if '=' not in o] or None
+    for k in ('gpus', 'splits'):                    # which take all words that follow, settings too
+        words = getattr(args, k, None) or []
+        if settings := [o for o in words if '=' in o]:
+            rest += settings
+            setattr(args, k, [o for o in words if '=' not in o] or args.parser.get_default(k))
     more = next((k for k in ('overrides', 'sources') if hasattr(args, k)), None)
     wrong = [o for o in rest if not more or o.startswith('-') or more == 'overrides' and '=' not in o]
     near = did_you_mean(wrong[0], args.parser._option_string_actions, .7) if wrong else ''

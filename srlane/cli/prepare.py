@@ -7,12 +7,17 @@ __all__ = []
 
 # %% ../../nbs/cli/06_prepare.ipynb #844df4b9
 import shlex
+from argparse import ArgumentTypeError
 from .parser import command, loading, path_name
 from .train import config_of, config_option, settings_option
 
 # %% ../../nbs/cli/06_prepare.ipynb #1420cda8
+def _split(word):
+    if word in ('train', 'val', 'test') or '=' in word: return word
+    raise ArgumentTypeError(f'{word!r} is no split; give train, val or test')
+
 def _prepare_options(p):
-    p.add_argument('--splits', nargs='+', choices=['train', 'val', 'test'], default=['train', 'val'], metavar='SPLIT',
+    p.add_argument('--splits', nargs='+', type=_split, default=['train', 'val'], metavar='SPLIT',
                    help='train, val, test: the splits to prepare')
 
 @command('prepare', 'decode, crop and shrink images once, for faster training', config_option,

@@ -89,7 +89,7 @@ class Light:
     wet:float = 0.            # how much the ground mirrors, 0…1
     fog:float = 0.            # 0 is clear, 1 hides what is 30 m away
     beam:float|None = None    # of the headlights at night, 1 is usual; None: as it comes
-    lamps:float|None = None   # of the street lamps at night, 1 is usual; None: as it comes
+    lamps:float|None = None   # above 0: street lamps at night; 0: none; None: as it comes
     noise:float = 3.          # standard deviation in grey values
     blur:float = 0.           # standard deviation in pixels of an image 1640 wide
     haze:float = .3           # how much of the contrast is lost far away, 0…1

@@ -232,6 +232,12 @@ def _pick_categories(categories)->list: # in CULane's order
     if bad: raise ValueError(f'category {bad[0]!r} is unknown; there are {", ".join(culane_categories)}')
     return [c for c in culane_categories if c in (categories or culane_categories)]
 
+def _plan(layout, n_train, n_val, n_test, seed, categories, size, rain, ranges)->tuple: # how frames are drawn; the manifest
+    "What a tree will be, in the words of its manifest"
+    settings = dict(seed=seed, categories=_pick_categories(categories), size=[int(v) for v in size], rain=rain,
+                    **_named(ranges, 'tusimple' if layout=='tusimple' else 'culane'))
+    return settings, dict(layout=layout, version=_version, train=n_train, val=n_val, test=n_test, **settings)
+
 # %% ../../nbs/synth/17_trees.ipynb #8d427b67
 def make_culane(root,              # folder to make
                 n_train=1600,      # number of training frames
@@ -247,9 +253,8 @@ def make_culane(root,              # folder to make
                )->Path:            # the root
     "Make a CULane tree of synthetic roads, or complete one"
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
-    root,categories,counts = user_path(root),_pick_categories(categories),dict(train=n_train,val=n_val,test=n_test)
-    settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain, **_named(ranges,'culane'))
-    manifest = dict(layout='culane', version=_version, **counts, **settings)
+    root,counts = user_path(root),dict(train=n_train,val=n_val,test=n_test)
+    settings,manifest = _plan('culane', *counts.values(), seed, categories, size, rain, ranges)
     if _open_tree(root, manifest): return root
     res = _make('culane', root, counts, settings, workers, progress)
     names = {s: [culane_name(s,i) for i in range(n)] for s,n in counts.items()}
@@ -258,8 +263,8 @@ def make_culane(root,              # folder to make
     for s in ('train','val'):   # image, mask, and which of the four lanes there are
         there = [' '.join(str(int(k in res[s,i])) for k in (-1,0,1,2)) for i in range(counts[s])]
         write_lines(f'{s}_gt.txt', [f'/{o} /laneseg_label_w16/{o[:-4]}.png {t}' for o,t in zip(names[s], there)])
-    for k,c in enumerate(culane_categories):
-        write_lines(f'test_split/test{k}_{c}.txt', [o for i,o in enumerate(names['test']) if category_of(i,'test',seed,categories)==c])
+    drawn = [category_of(i,'test',seed,settings['categories']) for i in range(n_test)]
+    for k,c in enumerate(culane_categories): write_lines(f'test_split/test{k}_{c}.txt', [o for o,d in zip(names['test'],drawn) if d==c])
     _write_manifest(root, manifest, complete=True)
     return root
 
@@ -278,10 +283,9 @@ def make_tusimple(root,              # folder to make
                  )->Path:            # the root
     "Make a TuSimple tree of synthetic highways, or complete one"
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
-    root,categories = user_path(root),_pick_categories(categories or [c for c in culane_categories if c not in ('cross','night')])
+    root,categories = user_path(root),categories or [c for c in culane_categories if c not in ('cross','night')]
     counts = {'0313':n_train-n_train//4, '0601':n_train//4, '0531':n_val, 'test':n_test}
-    settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain, **_named(ranges,'tusimple'))
-    manifest = dict(layout='tusimple', version=_version, train=n_train, val=n_val, test=n_test, **settings)
+    settings,manifest = _plan('tusimple', n_train, n_val, n_test, seed, categories, size, rain, ranges)
     if _open_tree(root, manifest): return root
     res = _make('tusimple', root, counts, settings, workers, progress)
     for p,n in counts.items():
@@ -304,9 +308,8 @@ def make_lanes(root,              # folder to make
               )->Path:            # the root
     "Make an index of synthetic roads with the attributes of their lanes, or complete one"
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
-    root,categories,counts = user_path(root),_pick_categories(categories),dict(train=n_train,val=n_val,test=n_test)
-    settings = dict(seed=seed, categories=categories, size=[int(v) for v in size], rain=rain, **_named(ranges,'culane'))
-    manifest = dict(layout='lanes', version=_version, **counts, **settings)
+    root,counts = user_path(root),dict(train=n_train,val=n_val,test=n_test)
+    settings,manifest = _plan('lanes', *counts.values(), seed, categories, size, rain, ranges)
     if _open_tree(root, manifest): return root
     res = _make('lanes', root, counts, settings, workers, progress)
     for s,n in counts.items(): write_whole(root/f'{s}.jsonl', ''.join(json.dumps(res[s,i])+'\n' for i in range(n)))
