@@ -134,7 +134,7 @@ def main():
             a.weights = a.weights or Path(__file__).parents[1]/'nbs/golden/demo.ckpt'
         elif not a.weights: p.error('--weights: name the network that is to be tried')
         find = Predictor(a.weights, conf_threshold=a.conf)
-        out = dict(weights=Path(a.weights).name, conf=a.conf)
+        out = dict(weights=Path(a.weights).name, conf=a.conf, batch=a.batch, threads=a.threads)
         if a.culane:
             if not (frames := list(culane_frames(a.culane, a.lists))): p.error(f'--culane: {a.culane} lists no frames')
             out['culane'], *_ = score_frames(find, frames, CULANE_CROP)
