@@ -49,9 +49,10 @@ def image_rows(crop_w, crop_h, width=320)->tuple: # height of the network's imag
     h = min(192, max(96, 32*round(width*crop_h/crop_w/32)))
     return h, max(12, 6*round(h/7.1/6))
 
-def iterations(images, batch)->int:
-    "How long to train: a few epochs of many images, many of a few"
-    return max(400, 50*round(24000*(images/2000)**.5/batch/50))
+def iterations(images, batch, weights=False)->int:
+    "How long to train: a few epochs of many images, many of a few; with weights to begin with less of it"
+    least, seen = (500, 15000) if weights else (400, 24000)
+    return max(least, 50*round(seen*(images/2000)**.5/batch/50))
 
 # %% ../../nbs/cli/09_init.ipynb #b79511dd
 def pick_batch(cfg,     # as from `load_config`, for the sizes of its network
@@ -128,7 +129,7 @@ def propose(splits, # dict of split → list of `LabelledImage`
     batch, says = pick_batch(_preset(base, workers=workers, **settings), len(train), free, 8 if weights else 16)
     out += [(f'{says}', dict(batch_size=batch)), (f'{cores} core{"s"*(cores > 1)}: one is left for the network', dict(workers=workers))]
     if weights: out.append(('one camera: places in its lane, nods and leans, light', dict(augment=one_camera())))
-    steps = iterations(len(train), batch)
+    steps = iterations(len(train), batch, bool(weights))
     epochs = steps*batch/len(train)
     out.append((f'every image {epochs:.0f} times', dict(total_iter=steps, scheduler=dict(warm_up_iters=max(1, steps//15)))))
     out.append(('epochs between validations: six in all', dict(eval_ep=max(1, round(epochs/6)))))
