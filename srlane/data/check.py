@@ -135,6 +135,9 @@ def check_dataset(cfg, # configuration
     with suppress(ValueError, OSError): max_lanes = settle_max_lanes(cfg)[0].max_lanes     # otherwise the split's own error says why
     for name in ('train', 'val', 'test'):
         c = cfg.dataset[name]
+        if name == 'test' and c == cfg.dataset.val:
+            closed.append(Finding('val in test', 'val and test', [Example(c.data_root, f'both are {c.split}; it is looked at once')]))
+            continue
         try: opened[name] = open_split(c.type, c.data_root, c.split, geometry, max_lanes)
         except (ValueError, OSError) as e:
             root = user_path(c.data_root)
