@@ -232,11 +232,11 @@ def _pick_categories(categories)->list: # in CULane's order
     if bad: raise ValueError(f'category {bad[0]!r} is unknown; there are {", ".join(culane_categories)}')
     return [c for c in culane_categories if c in (categories or culane_categories)]
 
-def _plan(layout, n_train, n_val, n_test, seed, categories, size, rain, ranges)->tuple: # how frames are drawn; the manifest
+def _plan(layout, counts, seed, categories, size, rain, ranges)->tuple: # how frames are drawn; the manifest
     "What a tree will be, in the words of its manifest"
     settings = dict(seed=seed, categories=_pick_categories(categories), size=[int(v) for v in size], rain=rain,
                     **_named(ranges, 'tusimple' if layout=='tusimple' else 'culane'))
-    return settings, dict(layout=layout, version=_version, train=n_train, val=n_val, test=n_test, **settings)
+    return settings, dict(layout=layout, version=_version, **counts, **settings)
 
 # %% ../../nbs/synth/17_trees.ipynb #8d427b67
 def make_culane(root,              # folder to make
@@ -254,7 +254,7 @@ def make_culane(root,              # folder to make
     "Make a CULane tree of synthetic roads, or complete one"
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
     root,counts = user_path(root),dict(train=n_train,val=n_val,test=n_test)
-    settings,manifest = _plan('culane', *counts.values(), seed, categories, size, rain, ranges)
+    settings,manifest = _plan('culane', counts, seed, categories, size, rain, ranges)
     if _open_tree(root, manifest): return root
     res = _make('culane', root, counts, settings, workers, progress)
     names = {s: [culane_name(s,i) for i in range(n)] for s,n in counts.items()}
@@ -285,7 +285,7 @@ def make_tusimple(root,              # folder to make
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
     root,categories = user_path(root),categories or [c for c in culane_categories if c not in ('cross','night')]
     counts = {'0313':n_train-n_train//4, '0601':n_train//4, '0531':n_val, 'test':n_test}
-    settings,manifest = _plan('tusimple', n_train, n_val, n_test, seed, categories, size, rain, ranges)
+    settings,manifest = _plan('tusimple', dict(train=n_train, val=n_val, test=n_test), seed, categories, size, rain, ranges)
     if _open_tree(root, manifest): return root
     res = _make('tusimple', root, counts, settings, workers, progress)
     for p,n in counts.items():
@@ -309,7 +309,7 @@ def make_lanes(root,              # folder to make
     "Make an index of synthetic roads with the attributes of their lanes, or complete one"
     _check_tree(n_train, n_val, n_test, seed, size, rain, workers)
     root,counts = user_path(root),dict(train=n_train,val=n_val,test=n_test)
-    settings,manifest = _plan('lanes', *counts.values(), seed, categories, size, rain, ranges)
+    settings,manifest = _plan('lanes', counts, seed, categories, size, rain, ranges)
     if _open_tree(root, manifest): return root
     res = _make('lanes', root, counts, settings, workers, progress)
     for s,n in counts.items(): write_whole(root/f'{s}.jsonl', ''.join(json.dumps(res[s,i])+'\n' for i in range(n)))
