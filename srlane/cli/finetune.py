@@ -36,10 +36,13 @@ def _finetune(args):
         from srlane.look.profile import profile_step
         from srlane.runner import Runner
     runner = Runner(cfg)
-    before = runner.validate().metric
-    minutes = sum(profile_step(runner, 3, 1).seconds.values())*cfg.total_iter/60
-    runner.log(f'weights as they are: {before:.4f}; {cfg.total_iter:,} steps will take about {minutes:.0f} minutes on this machine')
+    before, done = runner.validate().metric, runner.state.step
+    left = cfg.total_iter - done
+    minutes = sum(profile_step(runner, 3, 1).seconds.values())*left/60
+    what = f'at step {done:,}' if done else 'weights as they are'
+    runner.log(f'{what}: {before:.4f}; {left:,} steps will take about {minutes:.0f} minutes on this machine')
     runner.train(view='line')
+    before = runner.recorder.history.f1()[1][0]                # of a resumed run: before its first step
     gained = f'best at step {runner.best_step:,}' if runner.best_step else 'no step was better, so best.ckpt has the weights as they were'
     runner.log(f'{before:.4f} → {runner.metric:.4f}, {gained}; now: srlane predict IMAGES -w {shlex.quote(str(runner.recorder.work_dir))}')
     runner.close()

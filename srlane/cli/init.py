@@ -177,7 +177,7 @@ def init_options(p): # parser of the command
     p.add_argument('--index', type=path_name, metavar='FOLDER', help='a new folder for the index (default: NAME-lanes beside the images)')
     p.add_argument('--images', nargs='+', type=path_name, metavar='DIR', help='folders to look for the images in; after FOLDER')
     p.add_argument('--base', metavar='PRESET', help='the preset to begin with (default: small where its weights are installed, else demo)')
-    p.add_argument('--format', default='', metavar='NAME', help='of the labels (default: by looking)')
+    p.add_argument('--format', metavar='NAME', help='of the labels (default: by looking)')
     p.add_argument('--seed', type=whole_number(0, 2**32 - 1), default=0, metavar='N', help='of the choice of clips for validation')
 
 def _free():
@@ -199,7 +199,7 @@ def _plan(args):
     name = folder.name
     out = Path(args.out or f'{name}.yaml')
     if out.suffix not in ('.yaml', '.yml'): raise ValueError(f'--out {out}: give a name that ends with .yaml')
-    assert_new(out)
+    if os.path.lexists(out): raise ValueError(f'{out}: is there already: srlane finetune {out} takes it, --out another name')
     ready = kind == 'lanes' and source.is_dir() and all((source/f'{k}.jsonl').is_file() for k in ('train', 'val'))
     root = source if ready else Path(os.path.abspath(args.index or folder.parent/f'{name}-lanes'))
     if not ready: assert_new(root)

@@ -62,13 +62,14 @@ def find_state(cfg      # as from `load_config`
     "The checkpoint that `cfg.resume_from` means"
     notes, damaged, source = [], [], cfg.resume_from
     if not source: return None, None, notes
-    if cfg.load_from: notes.append(f'load_from={cfg.load_from} is ignored: resume_from brings weights of its own')
     path = user_path(cfg.work_dirs if source == 'auto' else source)
     is_file = os.path.isfile(path)
     found, state = newest_checkpoint([path] if is_file else find_checkpoints(path), damaged.append)
+    if found is None and source == 'auto':
+        begin = 'load_from' if cfg.load_from else 'scratch'
+        return None, None, damaged + [f'resume_from=auto: nothing to resume in {path}, so training starts from {begin}']
+    if cfg.load_from: notes.append(f'load_from={cfg.load_from} is ignored: resume_from brings weights of its own')
     if found is not None: return found, _upgrade(state), notes + damaged
-    if source == 'auto':
-        return None, None, notes + damaged + [f'resume_from=auto: nothing to resume in {path}, so training starts from scratch']
     why = damaged[0].removesuffix('; trying the one before') if damaged else 'no checkpoint of a whole run there'
     older, _ = newest_checkpoint([p for p in find_checkpoints(path.parent) if p != path], lambda words: None) if is_file else (None, None)
     raise CheckpointError(f'resume_from={source}: {why}' + (f'; the newest that can be read is {older}' if older else ''))

@@ -139,7 +139,8 @@ def _note_unlabelled(found,    # `Labels`
                      places):  # folders
     "Say how many images have no label"
     for place in {os.path.realpath(user_path(p)) for p in places if os.path.isdir(user_path(p))}:
-        without = [p for p in label_files(place, _photos) if os.path.realpath(p) not in labelled]
+        drawn = lambda p: os.path.exists(os.path.splitext(p)[0] + '.json')       # beside labels for images that lie elsewhere
+        without = [p for p in label_files(place, _photos) if os.path.realpath(p) not in labelled and not drawn(p)]
         if without: found.drop(without[0], 'no label', len(without), 'image')
 
 # %% ../../../nbs/data/formats/15_convert.ipynb #bd85c2bf
