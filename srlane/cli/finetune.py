@@ -40,7 +40,7 @@ def _finetune(args):
     left = cfg.total_iter - done
     minutes = sum(profile_step(runner, 3, 1).seconds.values())*left/60
     what = f'at step {done:,}' if done else 'weights as they are'
-    runner.log(f'{what}: {before:.4f}; {left:,} steps will take about {minutes:.0f} minutes on this machine')
+    runner.log(f'{what}: {before:.4f}; {left:,} step{"s"*(left != 1)} will take about {minutes:.0f} minutes on this machine')
     runner.train(view='line')
     before = runner.recorder.history.f1()[1][0]                # of a resumed run: before its first step
     gained = f'best at step {runner.best_step:,}' if runner.best_step else 'no step was better, so best.ckpt has the weights as they were'
