@@ -29,7 +29,7 @@ def method(node, lines:list)->list: # of (its line, text)
 def promise(node)->list: # of (0, text)
     "The signature of a function that another module patches in"
     node = ast.parse(ast.unparse(node)).body[0]
-    node.decorator_list, node.args.args[0].annotation, node.body = [], None, node.body[:1] + ast.parse('raise NotImplementedError').body
+    node.decorator_list, node.args.args[0].annotation, node.body = [], None, node.body[:1] + ast.parse('raise TypeError').body
     return [(0, f'    {t}') for t in ast.unparse(node).splitlines()]
 
 def folded(package:Path # folder

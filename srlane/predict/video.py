@@ -34,7 +34,7 @@ class Source:
         return self.count
 
     def __bool__(self): return True
-    def __iter__(self): raise NotImplementedError   # gives `Frame`s
+    def __iter__(self): raise TypeError(f'{type(self).__name__} gives no frames: use a subclass')   # which gives `Frame`s
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
     def close(self): "Let go of the file or camera; iterating opens it again"
@@ -101,7 +101,7 @@ def _backend(): # of OpenCV, that opens files and addresses
 class CapturedSource(Source):
     "Frames that OpenCV captures: a subclass opens the capture in `_capture`, or raises a `DataError`"
     path, _nothing = None, 'no frames there'
-    def _capture(self): raise NotImplementedError
+    def _capture(self): raise TypeError(f'{type(self).__name__} opens nothing: use a subclass')
     def __init__(self, name):
         super().__init__()
         self.name, self._lock, self._captures = name, threading.Lock(), []
