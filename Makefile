@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 FLAGS  ?=
 
-.PHONY: help env demo test test-fast test-slow weights stress fuzz gpu notebooks export readme docs hooks clean
+.PHONY: help env demo test test-fast test-slow weights stress fuzz gpu notebooks export readme docs release hooks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
