@@ -58,6 +58,9 @@ readme: env ## nbs/index.ipynb -> README.md
 docs: env ## the site in _docs, checked
 	$(BIN)/python tools/docs.py build
 
+release: env ## both distributions in dist, of what is committed, tried with each Python named (ARGS="python3.10 python3.13")
+	$(BIN)/python tools/release.py $(ARGS)
+
 hooks: env ## git hooks: clean notebooks at commit, merge them cell by cell
 	git config --local include.path ../.gitconfig
 	install -D -m 755 tools/pre-commit "$$(git rev-parse --git-path hooks)/pre-commit"
