@@ -17,7 +17,8 @@ _seed = whole_number(0, 2**32 - 1)
 def _category(text):
     from srlane.synth.scene import culane_categories
     if text in culane_categories: return text
-    raise argparse.ArgumentTypeError(f'no category {text!r}{did_you_mean(text, culane_categories)}: there are {", ".join(culane_categories)}')
+    near = did_you_mean(text, culane_categories)
+    raise argparse.ArgumentTypeError(f'no category {text!r}{near}: there are {", ".join(culane_categories)}')
 
 def _road_options(train, val, test, least):
     "Options for how many roads to make"
