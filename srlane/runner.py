@@ -10,6 +10,7 @@ import threading, time
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 import torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
@@ -18,6 +19,7 @@ from .basics import progress
 from .config import check_values, experiment, options_given
 from .data.evaluation import Evaluation
 from .data.loader import build_dataloader, settle_max_lanes
+from .look.monitor import Monitor
 from .look.predictions import draw_predictions
 from .metrics import Score
 from .training.callbacks import (
@@ -266,7 +268,8 @@ def save_and_reraise(self:Runner, error): # that ended training
 def train_loop(self:Runner):
     "Train for `total_iter` steps, validating every `eval_ep` epochs and at the end"
     cfg, state = self.cfg, self.state
-    with self.session() as (train_loader, sampler):
+    self._assert_not_training('train')
+    with self.recorder.provisional(), self.session() as (train_loader, sampler):
         while state.step < cfg.total_iter and not self.should_stop(now=True):
             sampler.seek(state.epoch, state.samples_seen)
             self.train_epoch(train_loader)
@@ -289,10 +292,9 @@ def validate_on_schedule(self:Runner):
 @contextmanager
 def session(self:Runner): # gives the loader of the training images, and its sampler
     "A run from its first checkpoint to its last, whatever happens in between"
-    self._assert_not_training('train')
     state, rec, self.stop_reason = self.state, self.recorder, None
     self.first_step, rec.total_iter = state.step, self.cfg.total_iter       # a program may have changed `total_iter` since the last session
-    with rec.provisional(): data = self.train_data()
+    data = self.train_data()
     self._owner_thread = threading.get_ident()
     try:
         call_event(self.callbacks, 'before_train', self)
@@ -312,16 +314,14 @@ def session(self:Runner): # gives the loader of the training images, and its sam
     finally:
         self._owner_thread = None
         call_event(self.callbacks, 'after_train', self, to_all=True)
-        rec.discard()                                                       # the folder, where nothing was kept in it
 
 # %% ../nbs/30_runner.ipynb #d93bcdcc
 @patch
 def train(self:Runner,
           background:bool=False, # train in a thread, and return a `Monitor` at once
           view:str=None,         # 'widget', 'page', 'line' or 'none'; what suits the place where None
-         ):
+         )->Monitor|Any:        # the `Monitor` with `background`, else None
     "Train for `total_iter` steps, validating every `eval_ep` epochs and at the end, with a live view"
-    from srlane.look.monitor import Monitor
     monitor = next((c for c in self.callbacks if hasattr(c, 'start')), None) or Monitor(self)    # the user's own, where there is one
     return monitor.start(view) if background else monitor.run(view)
 

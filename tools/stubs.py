@@ -116,6 +116,8 @@ def attributes(cls, names:dict)->list: # annotations
                 if mine(t): types.setdefault(t.attr, []).append(type_of(v, params))
     return declared(types | said)
 
+def is_overload(node)->bool: return any(ast.unparse(d) == 'overload' for d in getattr(node, 'decorator_list', []))
+
 def stub(text:str)->str:
     "The stub of a folded module"
     tree, body, types = ast.parse(text), [], {}
@@ -132,6 +134,8 @@ def stub(text:str)->str:
                     if isinstance(m, ast.Assign) and not isinstance(m.value, ast.Call):
                         bare |= {t.id: [type_of(v, names)] for t, v in pairs(m)}
                         n.body.remove(m)
+                several = {m.name for m in n.body if is_overload(m)}
+                n.body = [m for m in n.body if getattr(m, 'name', '') not in several or is_overload(m)]   # the one that is run says less
                 n.body[bool(ast.get_docstring(n)):0] = declared({k: t for k, t in bare.items() if not k.startswith('__')}) + found
                 body.append(n)
             case ast.Assign(value=ast.Call(func=ast.Name(id='lazy_names'), keywords=modules)):

@@ -29,11 +29,17 @@ runner.train(background=True, view=None)
 assert_type(runner.validate('test'), Validation)
 assert_type(runner.state, TrainState)
 runner.trian()                                                # refused: attr-defined
+runner.train(background=True).wait(2)
+runner.train(background=True).wiat()                          # refused: union-attr
 runner.train(background='yes')                                # refused: arg-type
 runner.validate(splt='test')                                  # refused: call-arg
 
 predictor = Predictor(half=True)
 predictor('road.jpg', skip_bad=True)[0].save('lanes.jpg')
+for found in predictor('road.mp4', stream=True): assert_type(found, Prediction)
+assert_type(predictor(['a.jpg', 'b.jpg']), list[Prediction])
+predictor(['a.jpg', 'b.jpg']).save('lanes.jpg')               # refused: attr-defined
+predictor(['a.jpg'], stream=True)[0]                          # refused: index
 for found in predictor.stream('road.mp4', crop=0.4):
     assert_type(found, Prediction)
     found.save('lanes.jpg')

@@ -11,7 +11,7 @@ import argparse, io, multiprocessing, os, re, select, shlex, signal, sys, thread
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from .. import __version__
-from ..basics import did_you_mean, one_line
+from ..basics import did_you_mean, nearest_file, one_line
 
 # %% ../../nbs/cli/00_parser.ipynb #0b783192
 def whole_number(low,  # least
@@ -52,12 +52,8 @@ def command(name:str,      # as it is typed
 # %% ../../nbs/cli/00_parser.ipynb #d8654f17
 def _one_line(e):
     "An error as the command says it"
-    text = f'{e.filename}: {e.strerror}' if isinstance(e, OSError) and e.filename is not None and e.strerror else str(e)
-    return one_line(text or type(e).__name__)
-
-class _Parser(argparse.ArgumentParser):
-    "A parser whose errors are one line"
-    def error(self, message): self.exit(2, f'srlane: error: {_one_line(message)} ({self.prog} --help says more)\n')
+    if not (isinstance(e, OSError) and e.filename is not None and e.strerror): return one_line(str(e) or type(e).__name__)
+    return one_line(f'{e.filename}: {e.strerror}{nearest_file(e.filename) if isinstance(e, FileNotFoundError) else ""}')
 
 class _Format(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     "Help that keeps line breaks and shows defaults"
@@ -80,6 +76,39 @@ def plain_warnings(**words # a name in Python → what it is at the terminal
         warnings.showwarning = show
         yield said
 
+# %% ../../nbs/cli/00_parser.ipynb #f17e1002
+def _takes(read, word)->bool:
+    "Whether an option's reader accepts a word"
+    try: return read(word) is not None
+    except (argparse.ArgumentTypeError, ValueError): return False
+
+class _Parser(argparse.ArgumentParser):
+    "A parser whose errors are one line"
+    example, given = '', ()        # a command line to begin with; the words at hand
+
+    def error(self, message):
+        if message.startswith('the following arguments are required'):
+            greedy = next((o for o in self.given if getattr(self._option_string_actions.get(o), 'nargs', '') == '+'), '')
+            if greedy: message += f'; {greedy} takes every word behind it, so put them before it'
+            if self.example: message += f'; for example: {self.example}'
+        self.exit(2, f'srlane: error: {_one_line(message)} ({self.prog} --help says more)\n')
+
+    def _check_value(self, action, value):
+        if action.choices is None or value in action.choices: return
+        near = did_you_mean(value, action.choices)
+        raise argparse.ArgumentError(action, f'no {value!r}{near}: give one of {", ".join(map(str, action.choices))}')
+
+    def parse_known_args(self, args=None, namespace=None):
+        self.given = words = list(sys.argv[1:] if args is None else args)
+        for k in reversed(range(len(words))):
+            option = self._option_string_actions.get(words[k])
+            if option is None or option.nargs != '+' or option.type in (None, path_name): continue
+            end = next((j for j in range(k + 1, len(words)) if words[j].startswith('-')), len(words))
+            mine = next((j for j in range(k + 1, end) if not _takes(option.type, words[j])), end)
+            if mine > k + 1: words[k:end] = words[mine:end] + words[k:mine]
+        return super().parse_known_args(words, namespace)
+
+
 # %% ../../nbs/cli/00_parser.ipynb #2c830a33
 _groups = dict(eval='score prediction files of any detector with the official metrics')
 
@@ -94,9 +123,11 @@ def build_parser()->argparse.ArgumentParser:
         group, _, last = name.rpartition(' ')
         if group and group not in groups:
             p = top.add_parser(group, help=_groups[group], description=_groups[group], formatter_class=_Format)
+            p.example = example
             groups[group] = p.add_subparsers(title='benchmarks', dest='benchmark', required=True, metavar='BENCHMARK')
         p = groups.get(group, top).add_parser(last, help=help, description=help, epilog=f'example: {example}', formatter_class=_Format)
         p.set_defaults(run=f, parser=p)
+        p.example = example
         p.add_argument('--debug', action='store_true', default=argparse.SUPPRESS, help=argparse.SUPPRESS)   # also behind the command
         for add in options: add(p)
     return parser
@@ -115,11 +146,6 @@ def parse(argv=None, # words of the command line; None: those of this process
     "The arguments of `srlane`; `overrides` has every key=value, and `sources` every source, wherever it stood"
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
-    for k in ('gpus', 'splits'):                    # which take all words that follow, settings too
-        words = getattr(args, k, None) or []
-        if settings := [o for o in words if '=' in o]:
-            rest += settings
-            setattr(args, k, [o for o in words if '=' not in o] or args.parser.get_default(k))
     more = next((k for k in ('overrides', 'sources') if hasattr(args, k)), None)
     wrong = [o for o in rest if not more or o.startswith('-') or more == 'overrides' and '=' not in o]
     near = did_you_mean(wrong[0], args.parser._option_string_actions, .7) if wrong else ''

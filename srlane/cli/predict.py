@@ -63,9 +63,12 @@ def _source_option(p):
     p.add_argument('sources', nargs='*', metavar='SOURCE',
                    help='an image, a folder, a pattern, a video, the number of a camera, or the address of a stream')
 
+_no_source = 'give an image, a folder, a pattern, a video, a camera (0) or an address; for example: srlane predict drive.mp4'
+
 def _report(results, show, said):
     "What was done, what could not be read, and what is odd and not `said` yet"
-    if results.images or results.failed: show(str(results))
+    undrawn = '' if results.out else '; no pictures or videos: -o FOLDER writes them too'
+    if results.images or results.failed: show(f'{results}{undrawn}')
     for note, names in [(n, names) for n, names in results.notes.items() if not any(s.endswith(n) for s in said)][:10]:
         more = f' and {len(names) - 1:,} more' if len(names) > 1 else ''
         say(f'note: {note}: {names[0]}{more}')
@@ -99,7 +102,7 @@ def predict(args):
         from srlane.predict import Predictor
         from srlane.predict.run import Results, open_sources
     crop, more = split_crop(args.crop)
-    if not (args.sources or more): raise ValueError('no SOURCE: give an image, a folder, a pattern, a video, a camera (0) or an address')
+    if not (args.sources or more): raise ValueError(f'no SOURCE: {_no_source}')
     out = args.out or (None if args.json and not args.labels else 'predictions')
     results = Results(out, args.json, args.labels)
     sources = open_sources([*args.sources, *more])

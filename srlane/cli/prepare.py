@@ -13,7 +13,7 @@ from .train import config_of, config_option, settings_option
 
 # %% ../../nbs/cli/06_prepare.ipynb #1420cda8
 def _split(word):
-    if word in ('train', 'val', 'test') or '=' in word: return word
+    if word in ('train', 'val', 'test'): return word
     raise ArgumentTypeError(f'{word!r} is no split; give train, val or test')
 
 def _prepare_options(p):
@@ -22,7 +22,7 @@ def _prepare_options(p):
 
 @command('prepare', 'decode, crop and shrink images once, for faster training', config_option,
          settings_option('data_root=~/CULane prepared=/fast/disk prepared_frames=crop'), _prepare_options,
-         example='srlane prepare culane_r18 data_root=roads')
+         example='srlane prepare demo data_root=roads')
 def prepare(args):
     with loading(): from srlane.data.loader import build_dataset
     from srlane.data.prepare import prepare as prepare_split

@@ -8,11 +8,17 @@ __all__ = ['config_of', 'demo_roads']
 # %% ../../nbs/cli/01_train.ipynb #3c2b7dfe
 import argparse, re, time
 from types import SimpleNamespace
-from ..basics import process_count
+from ..basics import did_you_mean, process_count
 from .parser import command, loading, path_name, whole_number
 
 # %% ../../nbs/cli/01_train.ipynb #e1aac3af
 _seed = whole_number(0, 2**32 - 1)
+
+def _category(text):
+    from srlane.synth.scene import culane_categories
+    if text in culane_categories: return text
+    near = did_you_mean(text, culane_categories)
+    raise argparse.ArgumentTypeError(f'no category {text!r}{near}: there are {", ".join(culane_categories)}')
 
 def _road_options(train, val, test, least):
     "Options for how many roads to make"
@@ -24,7 +30,7 @@ def _road_options(train, val, test, least):
 def _synth_options(p):
     p.add_argument('layout', choices=['culane', 'tusimple', 'lanes'], help='layout of the folders and format of the labels')
     p.add_argument('root', type=path_name, metavar='ROOT', help='folder to write; files in it that srlane has not made are left alone')
-    p.add_argument('--categories', nargs='+', metavar='NAME', help='only roads of these CULane categories')
+    p.add_argument('--categories', nargs='+', type=_category, metavar='NAME', help='only roads of these CULane categories')
     p.add_argument('--ranges', choices=['narrow', 'wide'], default='narrow',
                    help='one kind of camera and road, or all that the world has')
     p.add_argument('--seed', type=_seed, default=0, metavar='N', help='seed of the roads (default: 0)')
@@ -32,7 +38,7 @@ def _synth_options(p):
 
 # %% ../../nbs/cli/01_train.ipynb #f34c77b9
 @command('synth', 'make a data set of synthetic roads', _synth_options, _road_options(1600, 128, 128, 0),
-         example='srlane synth roads')
+         example='srlane synth culane roads')
 def synth(args):
     from srlane.synth import make_culane, make_lanes, make_tusimple
     n, make = args.train + args.val + args.test, dict(culane=make_culane, tusimple=make_tusimple, lanes=make_lanes)[args.layout]
@@ -53,10 +59,14 @@ def settings_option(text):
     return lambda p: p.add_argument('overrides', nargs='*', default=[], metavar='key=value',
                                     help=f'settings that override the configuration, e.g. {text}')
 
+def _device(text):
+    if text == 'auto' or re.fullmatch(r'[0-9]{1,4}', text): return text
+    raise argparse.ArgumentTypeError(f'{text}: give device indices such as 0 1, each once, or auto')
+
 def _run_options(p):
     p.add_argument('--work_dirs', type=path_name, metavar='DIR', help='folder in which each run makes its own '
                    '(default: the configuration\'s)')
-    p.add_argument('--gpus', nargs='+', metavar='I', help='indices of the devices, or auto (default: the configuration\'s)')
+    p.add_argument('--gpus', nargs='+', type=_device, metavar='I', help='indices of the devices, or auto (default: the configuration\'s)')
 
 def _view_option(p):
     p.add_argument('--view', action='store_true', help='save pictures of the predicted lanes at each validation')
@@ -79,7 +89,7 @@ def config_of(args): # as argparse leaves them: `config`, `overrides` and flags
     if flags.get('gpus') == ['auto']: flags['gpus'] = 'auto'
     elif 'gpus' in flags:
         asked = flags['gpus']
-        flags['gpus'] = [int(o) for o in asked if re.fullmatch(r'[0-9]{1,4}', o)]
+        flags['gpus'] = [int(o) for o in asked if o != 'auto']
         if len({*flags['gpus']}) < len(asked):
             raise ValueError(f"--gpus {' '.join(asked)}: give device indices such as 0 1, each once, or auto")
     return load_config(args.config, *args.overrides, flags)
@@ -99,7 +109,7 @@ def _unlisted(*options):
 
 # %% ../../nbs/cli/01_train.ipynb #2c818d06
 @command('check', 'check a data set before training on it', config_option, settings_option('data_root=~/CULane'), _check_options,
-         _unlisted(_load_option, _seed_option, _view_option, _run_options), example='srlane check culane_r18 data_root=roads')
+         _unlisted(_load_option, _seed_option, _view_option, _run_options), example='srlane check demo data_root=roads')
 def check(args):
     from srlane.look.report import report_check
     from srlane.metrics.score import assert_writable
@@ -113,7 +123,7 @@ def _close(runner):
     runner.close()
     join_processes(getattr(runner.fabric.strategy.launcher, 'procs', ()))
 
-@command('train', 'train a network', config_option, *_for_training, example='srlane train culane_r18 data_root=roads')
+@command('train', 'train a network', config_option, *_for_training, example='srlane train demo data_root=roads')
 def train(args):
     with loading(): from srlane.runner import Runner
     runner = Runner(config_of(args))
@@ -143,7 +153,7 @@ def _validate_exported(cfg, split):
 
 @command('validate', 'validate a network on a split', config_option, settings_option('data_root=~/CULane batch_size=8'), _validate_options,
          _view_option, _run_options, _unlisted(_load_option, _seed_option),
-         example='srlane validate culane_r18 data_root=roads --weights best.ckpt')
+         example='srlane validate demo data_root=roads --weights best.ckpt')
 def validate(args):
     from srlane.predict.exported import is_exported
     with loading(): from srlane.runner import Runner

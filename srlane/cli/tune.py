@@ -14,7 +14,8 @@ def _tune_options(p):
     p.add_argument('weights', type=path_name, metavar='WEIGHTS', help="a run's folder, a checkpoint, or an exported file")
     p.add_argument('config', type=path_name, nargs='?', metavar='CONFIG',
                    help='a preset or a file (default: the configuration that the checkpoint holds)')
-    p.add_argument('overrides', nargs='*', metavar='key=value', help='settings that override it, e.g. data_root=~/CULane batch_size=8')
+    p.add_argument('overrides', nargs='*', default=[], metavar='key=value',
+                   help='settings that override it, e.g. data_root=~/CULane batch_size=8')
     p.add_argument('--device', metavar='D', help='cpu, cuda, cuda:1 … (default: a GPU where there is one)')
     p.add_argument('--write', type=path_name, metavar='FILE', help='write the configuration with the chosen thresholds to this .yaml file')
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 import yaml
 from omegaconf import OmegaConf
-from ..basics import did_you_mean, user_path
+from ..basics import did_you_mean, nearest_file, user_path
 from .assignments import base_files, join, read_python, read_text
 from .expressions import ConfigError, max_depth, max_steps
 from .published import from_published
@@ -123,7 +123,7 @@ def read_source(name_or_path # a preset, a YAML file, or a Python file of the pu
     except (TypeError, ValueError, RuntimeError, OSError):
         raise ConfigError(f"{str(name_or_path)[:80]!r} is no preset and no file") from None
     if path.suffix.lower() in ('.py', '.yaml', '.yml'):
-        if not is_file: raise ConfigError(f"{path}: no such file")
+        if not is_file: raise ConfigError(f"{path}: no such file{nearest_file(path)}")
         return _read_file(path)
     name = str(name_or_path)
     if name in presets(): return _read_yaml(_presets()/f'{name}.yaml')._replace(name=f'preset {name}')

@@ -12,7 +12,7 @@ import cv2, torch
 import numpy as np
 from fastcore.basics import patch
 from torch.utils.data import Dataset
-from ..basics import user_path, within
+from ..basics import nearest_file, user_path, within
 from ..lane import ImageGeometry, image_name, read_culane
 from .culane import culane_annotation, culane_categories, culane_lanes, culane_list, list_lines
 from .files import DataError, Entry, NoAccessError, errors_at, existing_files, exists, missing, no_access
@@ -46,7 +46,7 @@ class LaneDataset(Dataset):
                 ):
         root = os.fspath(user_path(root)).rstrip('/')
         if not exists(root or '/') or not os.path.isdir(root or '/'):
-            raise DataError(f"{root}: no such folder; set data_root to where {type(self).__name__} was unpacked")
+            raise DataError(f"{root}: no such folder{nearest_file(root)}; set data_root to where {type(self).__name__} was unpacked")
         self.root, self.split, self.geometry, self.train = root, split, geometry, train
         self.augment, self.max_lanes, self.strides, self.seed = augment or Augmentation(), max_lanes, tuple(strides), seed
         self.skip_bad, self.decode_reduced, self.seg = skip_bad, decode_reduced, seg

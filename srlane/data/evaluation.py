@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
-from ..basics import user_path, within
+from ..basics import nearest_file, user_path, within
 from .culane import culane_rounded, culane_text
 from .datasets import LaneDataset
 from .files import DataError
@@ -175,7 +175,7 @@ def evaluate_files(dataset:Lanes, # an index, as for an evaluation
                   )->Score:
     "The score of prediction files on an index; an image without a file has no lanes"
     folder, missing, found = user_path(folder), [], {}
-    if not folder.is_dir(): raise DataError(f'{folder}: no such folder of prediction files')
+    if not folder.is_dir(): raise DataError(f'{folder}: no such folder of prediction files{nearest_file(folder)}')
     for i, e in enumerate(dataset.items):
         path = within(folder, f'{os.path.splitext(e.name)[0]}.lines.txt')
         try: found[i] = read_culane(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
-from ..basics import user_path
+from ..basics import nearest_file, user_path
 from .datasets import LaneDataset
 from .files import DataError, Entry, NoAccessError, errors_at, no_access, read_or
 from .formats.jsonl import read_index
@@ -70,7 +70,8 @@ class Lanes(LaneDataset):
                  **kwargs,     # as for `LaneDataset`
                 ):
         folder = os.fspath(user_path(root))
-        if not os.path.isdir(folder): raise DataError(f'{folder}: no such folder; set data_root to the one that holds {split}.jsonl')
+        if not os.path.isdir(folder):
+            raise DataError(f'{folder}: no such folder{nearest_file(folder)}; set data_root to the one that holds {split}.jsonl')
         self.canvas, self.lane_width, self.attributes = tuple(canvas), lane_width, {k: list(v) for k, v in (attributes or {}).items()}
         super().__init__(root, split, geometry, **kwargs)
 

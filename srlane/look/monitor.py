@@ -131,7 +131,7 @@ def work(self:Monitor):
         status = 'stopped' if runner.stop_reason else 'finished'
     except BaseException as e:
         self.error, self.trace = e, traceback.format_exc() if self.thread else None     # elsewhere the cell shows it
-        runner.recorder.logger.error(f'training ended by {type(e).__name__}: {e}')
+        if not isinstance(e, KeyboardInterrupt): runner.recorder.logger.error(f'training ended by {type(e).__name__}: {e}')
     self.commands.close(runner.state.step)
     with self.drawing: self.safely(self.history.fetch, self.error is None)
     self.status = status

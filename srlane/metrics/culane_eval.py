@@ -8,7 +8,7 @@ __all__ = ['eval_culane']
 # %% ../../nbs/metrics/07_culane_eval.ipynb #a3c1acaf
 import os
 from pathlib import Path
-from ..basics import map_groups, one_line, user_path, within
+from ..basics import map_groups, nearest_file, one_line, user_path, within
 from .culane import CULANE_SIZE, CULANE_WIDTH, MEAN_IOUS, CULaneScore, check_options, gather_score, score_group, size_groups
 from .reading import as_sizes, image_sizes, read_categories, read_json_lanes, read_list, read_many
 from .score import counted
@@ -112,7 +112,7 @@ def eval_culane(pred_dir,                 # folder of .lines.txt files, or a jso
     "CULane's evaluation of files"
     pred_dir, data_root = user_path(pred_dir), user_path(data_root)
     for path in (pred_dir, data_root):
-        if not path.exists(): raise FileNotFoundError(f'{path}: no such file or folder')
+        if not path.exists(): raise FileNotFoundError(f'{path}: no such file or folder{nearest_file(path)}')
     names, categories, source = _listed_images(data_root, list)
     ious = MEAN_IOUS if mean else tuple(float(t) for t in ious)
     check_options(lane_width, ious, categories, len(names))

@@ -9,7 +9,7 @@ __all__ = ['Frame', 'read_frame']
 import os, stat, time
 from dataclasses import dataclass, field, replace
 import cv2, numpy as np
-from ..basics import did_you_mean, user_path
+from ..basics import nearest_file, user_path
 from ..data.files import DataError, no_access
 from ..data.images import read_image
 
@@ -137,11 +137,8 @@ class MissingError(DataError, FileNotFoundError):
 
 def _missing(path)->MissingError:
     "The error for a path that is not there, with the nearest name beside it"
-    folder, name = os.path.split(os.path.abspath(path))
-    try: hint = did_you_mean(name, os.listdir(folder), .7)
-    except FileNotFoundError: return MissingError(f'{path}: no such file; its folder is not there either')
-    except OSError: hint = ''
-    return MissingError(f'{path}: no such file{hint}')
+    lost = '' if '\0' in path or os.path.exists(os.path.dirname(os.path.abspath(path))) else '; its folder is not there either'
+    return MissingError(f'{path}: no such file{lost}{nearest_file(path)}')
 
 def check_file(path)->str: # the same, `~` expanded
     "Refuse what is not a regular file that may be read"

@@ -6,9 +6,10 @@
 __all__ = ['prepare', 'Predictor']
 
 # %% ../../nbs/predict/07_predictor.ipynb #48b4364f
-import time
+import os, time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, Literal, overload
 import cv2, numpy as np, torch
 from fastcore.basics import patch
 from ..basics import check_number
@@ -18,7 +19,7 @@ from .crop import crop_warning, image_geometry
 from .network import load_network
 from .prediction import Prediction
 from .sources import open_source
-from .video import prefetch, warn_caller
+from .video import Source, prefetch, warn_caller
 
 # %% ../../nbs/predict/07_predictor.ipynb #360f0317
 def prepare(frame,    # `Frame`
@@ -113,6 +114,20 @@ def stream(self:Predictor,
     ahead = 0 if source.single else 1 if source.endless else min(read_ahead*batch_size, batch_size + 32)
     thresholds = dict(conf_threshold=conf_threshold, nms_thres=nms_thres, max_lanes=max_lanes)
     return self._found(source, batch_size, self.crop if crop is None else crop, ahead, thresholds)
+
+# %% ../../nbs/predict/07_predictor.ipynb #f17e3002
+@overload
+@patch
+def __call__(self:Predictor, source, stream:Literal[True], skip_bad:bool=False, **how)->Iterator[Prediction]: ...
+@overload
+@patch
+def __call__(self:Predictor, source:str|os.PathLike|Source, stream:bool=False, skip_bad:bool=False, **how)->Any: ...
+@overload
+@patch
+def __call__(self:Predictor, source:list|tuple|Iterator, stream:Literal[False]=False, skip_bad:bool=False, **how)->list[Prediction]: ...
+@overload
+@patch
+def __call__(self:Predictor, source, stream:Literal[False]=False, skip_bad:bool=False, **how)->Prediction: ...
 
 # %% ../../nbs/predict/07_predictor.ipynb #c0ec47e7
 @patch

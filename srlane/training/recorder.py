@@ -150,11 +150,11 @@ def loggers(self:Recorder):
 _own_files = 'log.txt', 'config.yaml', 'metrics.csv', tables_name, 'events.out.tfevents.*'   # written at the start of a run
 
 @patch
-def discard(self:Recorder):
+def discard(self:Recorder)->bool: # whether it was taken back just now
     "Take back the folder of a run that has kept nothing"
-    if self.rank or self.taken_back is not None or not self._made[0].is_dir(): return
+    if self.rank or self.taken_back is not None or not self._made[0].is_dir(): return False
     files, logged = list(self._made[0].iterdir()), len(self.history.logged) > self.inherited
-    if logged or not all(p.is_file() and any(fnmatch(p.name, o) for o in _own_files) for p in files): return
+    if logged or not all(p.is_file() and any(fnmatch(p.name, o) for o in _own_files) for p in files): return False
     for logger in (self.tb_logger, self.csv_logger):
         if logger is not None: logger.finalize('failed')
     self._close_handlers(logging.FileHandler)
@@ -163,6 +163,7 @@ def discard(self:Recorder):
     for folder in self._made:
         try: folder.rmdir()
         except OSError: break                             # somebody else's files are in it
+    return True
 
 @patch
 def reopen(self:Recorder):
@@ -181,8 +182,9 @@ def provisional(self:Recorder):
     "The folder for what follows, taken back where that fails with nothing kept"
     self.reopen()
     try: yield
-    except BaseException:
-        self.discard()
+    except BaseException as e:
+        if self.discard() and isinstance(e, KeyboardInterrupt):
+            self.logger.info(f'stopped before anything was kept, so {self.work_dir} is removed')
         raise
 
 @patch

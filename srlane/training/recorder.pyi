@@ -117,7 +117,7 @@ class Recorder:
     def loggers(self):
         """The loggers of the process that writes: TensorBoard, CSV and the user's own"""
 
-    def discard(self):
+    def discard(self) -> bool:
         """Take back the folder of a run that has kept nothing"""
 
     def reopen(self):

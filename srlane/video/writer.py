@@ -6,7 +6,7 @@
 __all__ = ['PartFile', 'video_path', 'VideoWriter']
 
 # %% ../../nbs/video/00_writer.ipynb #1ac7e8d7
-import os, threading
+import os, tempfile, threading
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -50,6 +50,21 @@ def _even(img): # (H, W, 3) uint8
     h, w = img.shape[:2]
     return cv2.copyMakeBorder(img, 0, h%2, 0, w%2, cv2.BORDER_REPLICATE) if h%2 or w%2 else img
 
+# %% ../../nbs/video/00_writer.ipynb #f17e2002
+@contextmanager
+def _without_remark():
+    "Leave OpenCV's remark on WebM's tags out of standard error; whatever else is printed meanwhile follows"
+    try: kept = os.dup(2)
+    except OSError: yield; return          # it is closed
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
+        try: yield
+        finally:
+            os.dup2(kept, 2); os.close(kept)
+            printed.seek(0)
+            for line in printed:
+                if b'is not supported with codec id' not in line: os.write(2, line)
+
 # %% ../../nbs/video/00_writer.ipynb #7e9279a3
 class _PyAV:
     "H.264 (x264) or VP8 (libvpx), by PyAV"
@@ -80,7 +95,7 @@ class _OpenCV:
     "VP8 in WebM, by OpenCV"
     def __init__(self, path, fps, *_): self.path, self.fps, self.n = path, float(fps), 0
     def open(self, w, h):
-        self.file = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'VP80'), self.fps, (w, h))
+        with _without_remark(): self.file = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'VP80'), self.fps, (w, h))
         if not self.file.isOpened(): raise OSError("this build of OpenCV writes no VP8; pip install 'srlane[video]'")
     def write(self, img):
         self.file.write(cv2.cvtColor(img, cv2.COLOR_RGB2BGR))

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from ...basics import check_number, user_path, write_whole
+from ...basics import check_number, nearest_file, user_path, write_whole
 from ..files import DataError
 from .folders import assert_new, label_files, match_images, new_folder
 from .jsonl import write_index
@@ -160,7 +160,7 @@ def convert_labels(source,       # a file or folder of labels
     if os.path.abspath(target).startswith(os.path.abspath(user_path(source)) + os.sep):
         raise DataError(f'{target}: lies in {source}, where it would be taken for more labels; give a place beside it')
     for d in options.get('images', ()):
-        if not os.path.isdir(d): raise DataError(f'images={d}: no such folder')
+        if not os.path.isdir(d): raise DataError(f'images={d}: no such folder{nearest_file(d)}')
     write = None if to == 'lanes' else writer(to)
     if not format: format = recognise(source)
     def read(**more):

@@ -11,7 +11,7 @@ import os, shutil
 from contextlib import contextmanager
 from pathlib import Path
 import numpy as np
-from ...basics import user_path
+from ...basics import nearest_file, user_path
 from ..files import DataError, denied, exists, no_access
 from .record import Dropped, Labels, LabelledImage, upward
 from ...metrics.reading import image_size
@@ -21,7 +21,7 @@ def label_files(path,   # a file of labels, or a folder with some, in folders to
                )->list: # of str, sorted
     "The files of labels at a place"
     path = str(user_path(path))
-    if not exists(path): raise DataError(f'{path}: no such file or folder')
+    if not exists(path): raise DataError(f'{path}: no such file or folder{nearest_file(path)}')
     if not os.path.isdir(path): return [path]
     found, seen = [], {os.path.realpath(path)}
     def shut(e): raise no_access(e.filename) if isinstance(e, PermissionError) else DataError(f'{e.filename}: {e.strerror}')

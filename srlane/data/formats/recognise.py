@@ -10,7 +10,7 @@ import inspect, os, re
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
-from ...basics import did_you_mean, user_path
+from ...basics import did_you_mean, nearest_file, user_path
 from ..files import DataError, exists
 from .folders import label_files, match_images
 from .jsonl import label_text, parse_json, read_index, read_json, read_label, write_index
@@ -93,7 +93,7 @@ def recognise(path,        # a file or folder of labels
              )->str:       # a key of `FORMATS`
     "The format of labels; an error says what was seen instead"
     path = str(user_path(path))
-    if not exists(path): raise DataError(f'{path}: no such file or folder')
+    if not exists(path): raise DataError(f'{path}: no such file or folder{nearest_file(path)}')
     if os.path.isdir(path) and any(os.path.isfile(f'{path}/{s}.jsonl') for s in ('train', 'val')): return 'lanes'
     if os.path.isdir(f'{path}/list'): return 'culane'
     files = label_files(path, ('.lines.txt', '.json', '.jsonl', '.xml'))
