@@ -311,7 +311,7 @@ def sample(self:LaneDataset,
            i:int,       # index
            epoch:int=0, # another epoch is another augmentation
           )->dict: # `img` (3, H, W) uint8 and `meta`; for training `gt_lane`, `gt_angle` too; `gt_seg`, `gt_attribute` where asked for
-    "One sample, or a `DataError`"
+    "One sample, or a `DataError`; with `device_frames` the image is as its `sample` gives it"
     geometry = (source := self.source(i)).geometry
     if not self.train: return dict(img=to_tensor(source.network_image()), meta=self.meta(i, geometry))
     rng = np.random.default_rng([self.seed, epoch, i])

@@ -81,7 +81,7 @@ class LaneDataset(Dataset):
         """The frame of an entry, prepared or read"""
 
     def sample(self, i: int, epoch: int=0) -> dict:
-        """One sample, or a `DataError`"""
+        """One sample, or a `DataError`; with `device_frames` the image is as its `sample` gives it"""
 
     def __getitem__(self, key) -> dict:
         """A sample; the next readable one where it cannot be read and `skip_bad` is set"""

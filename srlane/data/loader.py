@@ -61,7 +61,7 @@ class EpochSampler(Sampler):
 # %% ../../nbs/data/09_loader.ipynb #f03eb24b
 def collate(samples, # list of samples
            )->dict: # `img` (B, 3, H, W) uint8, `meta` list; `gt_lane` (B, max_lanes, 4+P); `gt_angle`, `gt_seg`: (B, h, w) per stride
-    "Samples as a batch"
+    "Samples as a batch; `warp` and `colour` too, where `augment_batch` is to follow"
     levels = {k: [torch.stack(o) for o in zip(*(s[k] for s in samples))] for k in ('gt_angle', 'gt_seg', 'colour') if k in samples[0]}
     whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'warp', 'gt_lane', 'gt_attribute') if k in samples[0]}
     return {**whole, **levels, 'meta': [s['meta'] for s in samples]}
