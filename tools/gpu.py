@@ -58,6 +58,8 @@ from stress import Noise, Tell, child, finish, make_roads, newest, same, setting
 from srlane.training.callbacks import EMA, Callback
 from srlane.training.checkpoint import load_checkpoint
 from srlane.config import load_config
+from srlane.data.device_augment import augment_batch
+from srlane.data.loader import build_dataloader
 from srlane.models.detector import build_net
 from srlane.runner import Runner, launch
 from srlane.training.devices import begin_copy, build_precision
@@ -510,7 +512,7 @@ def compile(r, where):
     if where.cuda and found['triton'] is None: raise Skip('triton is not installed')
     if not where.cuda:
         whole = torch.compile
-        torch.compile = lambda net, **kw: whole(net, **kw | dict(backend='eager'))      # dynamo alone: inductor would want a C++ compiler and minutes
+        torch.compile = lambda net, mode=None, **kw: whole(net, **kw | dict(backend='eager'))      # dynamo alone: inductor would want a C++ compiler and minutes
     eager = runner_of(where.settings('compile', precision='32-true', **more))
     batch = noise_batch(eager, 4)
     eager.train_mode()
@@ -536,6 +538,62 @@ def compile(r, where):
     r['recompilations'] = len(dynamo.utils.guard_failures) if hasattr(dynamo.utils, 'guard_failures') else None
     if where.cuda:
         for name, o in dict(eager=eager, compiled=runner).items(): r[f'{name} ms'] = milliseconds(where, lambda: (o.train_mode(), o.forward_backward(batch), o.optimizer_step()), 10)
+
+@check(150, measures=True)
+def compile_mode(r, where):
+    "`compile_mode=reduce-overhead`, which replays CUDA graphs, beside `default`: a run's losses and weights, rows of predictions, the time of a step"
+    if where.cuda and found['triton'] is None: raise Skip('triton is not installed')
+    if not where.cuda:
+        whole = torch.compile
+        torch.compile = lambda net, mode=None, **kw: whole(net, **kw | dict(backend='eager'))
+    seen = {}
+    for mode in ('default', 'reduce-overhead'):
+        torch._dynamo.reset()
+        losses = Losses()
+        more = dict(precision='32-true', compile='true', compile_mode=mode, total_iter=10 if where.cuda else 2, eval_ep=1, max_bad_steps=0, **constant)
+        start = time.monotonic()
+        runner = runner_of(where.settings(f'compile_{mode}', **more), [losses])
+        runner.train()
+        r[f'{mode}: seconds of a run'] = round(time.monotonic() - start, 1)
+        batch = noise_batch(runner, runner.cfg.batch_size)      # of the run's size, for which there are graphs already
+        runner.net.eval()
+        with torch.no_grad(): rows = [runner.infer_forward(batch) for _ in range(4)]
+        r.must(all(torch.equal(rows[0], o) for o in rows[1:]), f'{mode}: rows of a batch were written over')
+        seen[mode] = losses.state()
+        def step(): runner.forward_backward(batch), runner.optimizer_step()
+        runner.train_mode()
+        if where.cuda: r[f"{mode}: ms, {len(batch['img'])} images"] = milliseconds(where, step, 20)
+        if where.cuda: r[f'{mode}: GiB'] = round(torch.cuda.max_memory_allocated()/2**30, 2)
+    a, b = (np.array(seen[k]) for k in seen)
+    r.close('loss', float(np.abs(a/b - 1).max()), .05)
+
+# --- Augmentation
+
+@check(120, measures=True)
+def augment_on(r, where):
+    "`augment_on=device`: the images of the other way, without waiting; images a second of the workers both ways, and what the device needs for them"
+    n, preset = (40, 'culane_r18') if where.cuda else (2, 'culane_r18')
+    root, workers = where.tmp/'augment', min(8, where.cores) if where.cuda else 0
+    make_culane(root, n_train=8*n if where.cuda else n, n_val=1, n_test=1, rain=0., workers=workers, progress=False)
+    size, seen = (800, 320), {}
+    to_device = lambda b: {k: [o.to(where.device) for o in v] if k == 'colour' else v.to(where.device) for k, v in b.items() if k in ('img', 'warp', 'colour')}
+    for way in ('cpu', 'device'):
+        cfg = load_config(preset, f'data_root={root}', f'accelerator={where.device}', 'gpus=1', f'batch_size={n}', f'workers={workers}', f'augment_on={way}')
+        loader = build_dataloader(cfg.dataset.train, cfg, is_train=True)
+        seen[way] = next(iter(loader))          # and its workers are there, as they are from the second epoch on
+        start = time.perf_counter()
+        for _ in range(2): count = sum(len(b['img']) for b in loader)
+        r[f'{way}: images a second, {max(workers, 1)} worker{"s"*(workers > 1)}'] = round(2*count/(time.perf_counter() - start), 1)
+    batch = to_device(seen['device'])
+    made = augment_batch(batch, size)['img']
+    r.close('mean difference, grey levels', (made.float().cpu() - seen['cpu']['img'].float()).abs().mean().item(), 1.)
+    r.must(all(torch.equal(seen['cpu'][k], seen['device'][k]) for k in ('gt_lane',)), 'the targets of both ways differ')
+    waits = synchronisations(where, augment_batch, batch, size)
+    r.must(not waits, f'the augmentation waits in {", ".join(waits)}')
+    r['MB a batch'] = round(batch['img'].nbytes/1e6, 1)
+    if where.cuda: torch.cuda.reset_peak_memory_stats()
+    r[f'ms, {n} images'] = milliseconds(where, lambda: augment_batch(batch, size), 20 if where.cuda else 1)
+    if where.cuda: r['GiB'] = round(torch.cuda.max_memory_allocated()/2**30, 2)
 
 # --- Several processes, several devices
 

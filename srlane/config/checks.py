@@ -116,6 +116,8 @@ def _type_misfits(c):
     if parts != 'auto' and not _count(parts): yield 'accumulate', 'give a number of parts from 1 to batch_size, or auto'
     if parts == 'auto' and c['sync_bn']:       # which waits for the other devices in the middle of a step
         yield 'accumulate', 'a device that runs out of memory would leave the others waiting in sync_bn: give a number, or sync_bn=false'
+    if (mode := c['compile_mode']) != 'default' and not c['compile']: yield 'compile_mode', 'it is for compile=true: give that too'
+    elif mode != 'default' and parts != 1: yield 'accumulate', f'the graphs of compile_mode={mode} are for whole batches: give 1'
     for k, v in (('max_lanes', c['max_lanes']), ('test_parameters.nms_topk', c['test_parameters']['nms_topk'])):
         if v != 'auto' and not _count(v): yield k, 'give a whole number from 1 on'
     if not isinstance(c['backbone']['pretrained'], (bool, str)): yield 'backbone.pretrained', 'give true (download), false, or a file'

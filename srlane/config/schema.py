@@ -173,6 +173,8 @@ class TrainingSettings:
     precision:str = one_of('16-mixed', '32-true', '16-mixed', 'bf16-mixed', '64-true', '32', '64')
     channels_last:bool = False                  # lay images out pixel by pixel: faster convolutions on CPUs and with mixed precision
     compile:bool = False                        # torch.compile the network
+    # of torch.compile; the other two replay CUDA graphs: for small batches on a GPU, not measured on one yet
+    compile_mode:str = one_of('default', 'default', 'reduce-overhead', 'max-autotune')
     save_interval:int = number(500, 0, 10**9)   # iterations between last.ckpt
     keep_interval:int = number(0, 0, 10**9)     # iterations between checkpoints that are kept; 0: none
     patience:int = number(0, 0, 10**9)          # training ends after so many validations without a better model; 0: never
@@ -197,6 +199,7 @@ class DataSettings:
     data_root:str = path(MISSING)
     dataset:DatasetConfig = field(default_factory=DatasetConfig)
     augment:List[Any] = field(default_factory=list)  # of {name, p, parameters}, in order
+    augment_on:str = one_of('cpu', 'cpu', 'device')  # which warps and colours training images; device: for a GPU that few cores feed
     eval_canvas:List[int] = field(default_factory=list)  # [w, h] onto which lanes are scaled for the metric of Lanes; []: each image's own
     eval_lane_width:int = number(0, 0, 1000)    # pixels at which they are drawn; 0: 30 where it is 1640 wide, and in proportion
     skip_bad:bool = False                       # leave out (and count) images and labels that cannot be read

@@ -14,6 +14,7 @@ __all__, __getattr__, __dir__ = lazy_names('srlane.data',
     transforms='Affine AddToHueAndSaturation Augmentation ChannelShuffle CoarseDropout HorizontalFlip JpegCompression MedianBlur '
                'MotionBlur MultiplyAndAddToBrightness OneOf RandomCrop Sometimes build_augmentation',
     prepared='DamagedError PreparedFrames open_prepared',
+    device_augment='DeviceFrames augment_batch',
     datasets='CULane LaneDataset TuSimple', lanes='Lanes', loader='EpochSampler build_dataloader build_dataset collate lane_loader',
     evaluation='by_index evaluate evaluate_files rounded_lanes write_predictions', findings='DataCheck', check_split='open_split',
     check='check_dataset check_datasets')

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from ..basics import nearest_file, user_path, within
 from ..lane import ImageGeometry, image_name, read_culane
 from .culane import culane_annotation, culane_categories, culane_lanes, culane_list, list_lines
+from .device_augment import DeviceFrames
 from .files import DataError, Entry, NoAccessError, errors_at, existing_files, exists, missing, no_access
 from .frames import moving_frames
 from .images import decoding_shrink, image_size, read_image
@@ -55,6 +56,7 @@ class LaneDataset(Dataset):
         self.converted = []      # CULane labels with placeholders for absent points
         self._sizes = {}         # (w, h) of the images that were asked for, by index
         self.prepared:PreparedFrames = None # `PreparedFrames` to take samples from
+        self.device_frames:DeviceFrames = None # makes the samples that the device will warp and colour
         self.items = self.check(list(self.entries()))
         self.report()
         if train and frame_filter: self.items = moving_frames(self.items, self.root, frame_filter, f'{self}')
@@ -309,22 +311,21 @@ def sample(self:LaneDataset,
            i:int,       # index
            epoch:int=0, # another epoch is another augmentation
           )->dict: # `img` (3, H, W) uint8 and `meta`; for training `gt_lane`, `gt_angle` too; `gt_seg`, `gt_attribute` where asked for
-    "One sample, or a `DataError`"
-    source = self.source(i)
-    geometry = source.geometry
+    "One sample, or a `DataError`; with `device_frames` the image is as its `sample` gives it"
+    geometry = (source := self.source(i)).geometry
     if not self.train: return dict(img=to_tensor(source.network_image()), meta=self.meta(i, geometry))
     rng = np.random.default_rng([self.seed, epoch, i])
     with errors_at(self.items[i].where): lanes = self.lanes(self.items[i]) if source.lanes is None else source.lanes
     for _ in range(10):
-        augment = self.augment.drawn(rng)
-        matrix = augment.matrix(rng, geometry.img_size)
+        matrix = (augment := self.augment.drawn(rng)).matrix(rng, geometry.img_size)
         pieces, owners = network_pieces(lanes, geometry, matrix)
         try: t = lane_targets(pieces, geometry, self.max_lanes, self.strides, seg=self.seg)
         except ValueError as e: why = e
         else: break
     else: raise DataError(f"{self.items[i].where}: no targets after 10 augmentations: {why}")
-    img = augment(source.network_image(matrix), rng)
-    out = dict(img=to_tensor(img), gt_lane=torch.from_numpy(t['gt_lane']), gt_angle=[torch.from_numpy(o).float() for o in t['gt_angle']])
+    if self.device_frames: pixels = self.device_frames.sample(source, augment, matrix, rng)
+    else: pixels = dict(img=to_tensor(augment(source.network_image(matrix), rng)))
+    out = dict(pixels, gt_lane=torch.from_numpy(t['gt_lane']), gt_angle=[torch.from_numpy(o).float() for o in t['gt_angle']])
     if self.seg: out['gt_seg'] = [torch.from_numpy(o) for o in t['gt_seg']]
     if self.attributes: out['gt_attribute'] = self.classes_of(self.items[i], owners)
     return {**out, 'meta': self.meta(i, geometry)}

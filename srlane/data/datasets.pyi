@@ -4,6 +4,7 @@ from collections import Counter
 import torch
 from torch.utils.data import Dataset
 from ..lane import ImageGeometry
+from .device_augment import DeviceFrames
 from .files import Entry
 from .prepared import PreparedFrames, Source
 from .tusimple import TuSimpleLabel
@@ -32,6 +33,7 @@ class LaneDataset(Dataset):
     items: Any
     annotations: list
     prepared: PreparedFrames | None
+    device_frames: DeviceFrames | None
 
     def __init__(self, root, split: str, geometry: ImageGeometry, train: bool=False, augment=None, max_lanes: int=4, strides=(8, 16, 32), seed: int=0, skip_bad: bool=False, frame_filter: float=0.0, decode_reduced: bool=False, seg: bool=True):
         ...
@@ -79,7 +81,7 @@ class LaneDataset(Dataset):
         """The frame of an entry, prepared or read"""
 
     def sample(self, i: int, epoch: int=0) -> dict:
-        """One sample, or a `DataError`"""
+        """One sample, or a `DataError`; with `device_frames` the image is as its `sample` gives it"""
 
     def __getitem__(self, key) -> dict:
         """A sample; the next readable one where it cannot be read and `skip_bad` is set"""

@@ -14,6 +14,7 @@ import cv2, torch
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 from ..basics import core_count, process_count
+from .device_augment import DeviceFrames
 from .datasets import CULane, LaneDataset, TuSimple
 from .files import DataError
 from .lanes import Lanes, settle_max_lanes
@@ -60,9 +61,9 @@ class EpochSampler(Sampler):
 # %% ../../nbs/data/09_loader.ipynb #f03eb24b
 def collate(samples, # list of samples
            )->dict: # `img` (B, 3, H, W) uint8, `meta` list; `gt_lane` (B, max_lanes, 4+P); `gt_angle`, `gt_seg`: (B, h, w) per stride
-    "Samples as a batch"
-    levels = {k: [torch.stack(o) for o in zip(*(s[k] for s in samples))] for k in ('gt_angle', 'gt_seg') if k in samples[0]}
-    whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'gt_lane', 'gt_attribute') if k in samples[0]}
+    "Samples as a batch; `warp` and `colour` too, where `augment_batch` is to follow"
+    levels = {k: [torch.stack(o) for o in zip(*(s[k] for s in samples))] for k in ('gt_angle', 'gt_seg', 'colour') if k in samples[0]}
+    whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'warp', 'gt_lane', 'gt_attribute') if k in samples[0]}
     return {**whole, **levels, 'meta': [s['meta'] for s in samples]}
 
 # %% ../../nbs/data/09_loader.ipynb #52365437
@@ -139,6 +140,10 @@ def build_dataset(split_cfg, # `type`, `data_root` and `split`
         **(own if split_cfg.type == 'Lanes' else {}))
     dataset.notes += counted
     if prepared := cfg.get('prepared'): dataset.prepared = open_prepared(dataset, prepared, cfg.prepared_frames)
+    if is_train and cfg.augment_on == 'device':
+        ready = dataset.prepared is not None and cfg.prepared_frames == 'network'
+        dataset.device_frames = DeviceFrames(dataset.augment, geometry, cfg.decode_reduced, ready)
+        dataset.notes.append('frames of {}×{} pixels are warped and coloured on the device'.format(*dataset.device_frames.size))
     return dataset
 
 def build_dataloader(split_cfg, # `type`, `data_root` and `split`

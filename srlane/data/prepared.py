@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from ..basics import user_path, whole_file, write_whole
 from .files import DataError, Entry, no_access
 from .frames import cache_folders
-from .images import network_image
+from .images import crop_image, network_image
 from ..lane import ImageGeometry
 
 # %% ../../nbs/data/07_prepared.ipynb #1cbb1358
@@ -30,6 +30,10 @@ class Source(NamedTuple):
     shrink:int=1           # how many times smaller than the original `img` was decoded
     pixels:ImageGeometry=None # of `img`, where it was prepared
     lanes:list=None        # of (n, 2) pixels of the original image; None: not read yet
+
+    def crop(self)->tuple: # (h, w, 3) uint8, a view; (3, 3) from its pixels to those of the network's image
+        "What the network sees of the frame"
+        return crop_image(self.img, self.pixels or self.geometry, self.shrink)
 
     def network_image(self,
                       matrix=None, # (3, 3) change of geometry in pixels of the network's image; None: none
@@ -43,9 +47,8 @@ def kept(source:Source, # as it was read
         )->Source:
     "What prepared data keep of a frame"
     if frames == 'network': return source._replace(img=source.network_image(), shrink=1, pixels=_pixels_of_network(source.geometry))
-    k, (left, top, right, bottom) = source.shrink, source.geometry.crop
-    img = cv2.cvtColor(source.img[top//k:-(-bottom//k), left//k:-(-right//k)], cv2.COLOR_BGR2RGB)
-    return source._replace(img=img, pixels=_pixels_of_crop(source.geometry, *img.shape[:2], k))
+    img = cv2.cvtColor(source.crop()[0], cv2.COLOR_BGR2RGB)
+    return source._replace(img=img, pixels=_pixels_of_crop(source.geometry, *img.shape[:2], source.shrink))
 
 @lru_cache(None)
 def _pixels_of_network(g):

@@ -15,6 +15,9 @@ class Source(NamedTuple):
     pixels: ImageGeometry | None = None
     lanes: list | None = None
 
+    def crop(self) -> tuple:
+        """What the network sees of the frame"""
+
     def network_image(self, matrix=None):
         """Crop, resize and warp in one step"""
 

@@ -105,30 +105,40 @@ class RandomCrop:
 # %% ../../nbs/data/02_transforms.ipynb #2d6fd09d
 class ChannelShuffle:
     "Red, green and blue in a random order"
-    __repr__ = basic_repr()
+    __repr__, neutral = basic_repr(), (0, 1, 2)
+    def numbers(self, rng): # the generator that they are drawn from
+        "Which channel comes first, second and third"
+        return rng.permutation(3)
     def __call__(self, img, rng):
         planes = cv2.split(img)
-        return cv2.merge([planes[i] for i in rng.permutation(3)])
+        return cv2.merge([planes[i] for i in self.numbers(rng)])
 
 class MultiplyAndAddToBrightness:
     "Brightness times a random factor, plus a random number of grey levels"
-    __repr__ = basic_repr('mul,add')
+    __repr__, neutral = basic_repr('mul,add'), (1., 0.)
     def __init__(self,
                  mul=(.85, 1.15), # factor: least and most, or one number
                  add=(-10, 10),   # grey levels: least and most, or one number
                 ):
         self.mul, self.add = number_range(mul, 'mul', 0, 255), number_range(add, 'add', -255, 255)
+    def numbers(self, rng): # the generator that they are drawn from
+        "Factor and grey levels"
+        return rng.uniform(*self.mul), rng.uniform(*self.add)
     def __call__(self, img, rng):
-        return cv2.addWeighted(img, rng.uniform(*self.mul), img, 0, rng.uniform(*self.add))   # rounds, and stops at 0 and 255
+        mul, add = self.numbers(rng)
+        return cv2.addWeighted(img, mul, img, 0, add)   # rounds, and stops at 0 and 255
 
 # %% ../../nbs/data/02_transforms.ipynb #1d52590f
 class AddToHueAndSaturation:
     "Shift hue (256 = a full turn) and saturation (0…255) by one random number"
-    __repr__ = basic_repr('value')
+    __repr__, neutral = basic_repr('value'), (0,)
     def __init__(self, value=(-10, 10)): # shift: least and most, or one number
         self.value = number_range(value, 'value', -255, 255)
+    def numbers(self, rng): # the generator that they are drawn from
+        "The shift alone"
+        return round(rng.uniform(*self.value)),
     def __call__(self, img, rng):
-        v = round(rng.uniform(*self.value))
+        v, = self.numbers(rng)
         hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV_FULL)
         lines = hsv.reshape(len(hsv), -1)
         lines += np.tile(np.array([v % 256, 0, 0], np.uint8), hsv.shape[1])                   # uint8 wraps as an angle does

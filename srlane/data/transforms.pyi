@@ -48,30 +48,39 @@ class RandomCrop:
 
 class ChannelShuffle:
     """Red, green and blue in a random order"""
-    __repr__ = basic_repr()
+    neutral: tuple
+
+    def numbers(self, rng):
+        """Which channel comes first, second and third"""
 
     def __call__(self, img, rng):
         ...
 
 class MultiplyAndAddToBrightness:
     """Brightness times a random factor, plus a random number of grey levels"""
+    neutral: tuple
     mul: Any
     add: Any
-    __repr__ = basic_repr('mul,add')
 
     def __init__(self, mul=(0.85, 1.15), add=(-10, 10)):
         ...
+
+    def numbers(self, rng):
+        """Factor and grey levels"""
 
     def __call__(self, img, rng):
         ...
 
 class AddToHueAndSaturation:
     """Shift hue (256 = a full turn) and saturation (0…255) by one random number"""
+    neutral: tuple
     value: Any
-    __repr__ = basic_repr('value')
 
     def __init__(self, value=(-10, 10)):
         ...
+
+    def numbers(self, rng):
+        """The shift alone"""
 
     def __call__(self, img, rng):
         ...

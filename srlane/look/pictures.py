@@ -175,6 +175,9 @@ def show_batch(batch,                  # `img` (B, 3, H, W), `gt_lane` (B, max_l
               ):
     "The first images of a batch with their targets drawn back from the target rows, and beside each its angle map"
     import matplotlib.pyplot as plt
+    if 'warp' in batch:     # of `augment_on=device`
+        from srlane.data.device_augment import augment_batch
+        batch = augment_batch(batch, geometry.img_size)
     n, each = min(n, len(batch['img'])), 2 if 'gt_angle' in batch else 1
     cols = min(n, cols or 3//each)
     rows, width = -(-n//cols), 8/(cols*each)

@@ -11,6 +11,7 @@ import torch
 from fastcore.basics import patch
 from omegaconf import OmegaConf
 from ..basics import user_path
+from ..data.device_augment import augment_batch
 from ..models.detector import build_net, split_batch
 from ..models.infer import infer
 from .checkpoint import CheckpointError
@@ -26,6 +27,7 @@ def prepare_network(net,                      # `TwoStageDetector`
                     sync_bn:bool=False,       # batch norm over all devices
                     channels_last:bool=False, # images and weights in that memory format, which GPUs prefer
                     compile:bool=False,       # by `torch.compile`
+                    compile_mode:str='default', # of `torch.compile`
                    ):                         # the network, or what took its place
     "What the configuration wants done to the network before it is trained"
     names = dict(net.named_modules())
@@ -36,7 +38,7 @@ def prepare_network(net,                      # `TwoStageDetector`
         names[part].requires_grad_(False)
     if sync_bn: net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)
     if channels_last: net.to(memory_format=torch.channels_last)
-    return torch.compile(net) if compile else net
+    return torch.compile(net, mode=compile_mode) if compile else net
 
 # %% ../../nbs/training/11_engine.ipynb #edb14ce9
 class Engine:
@@ -70,7 +72,7 @@ def build(self:Engine,
     self._votes = None                                                # the group in which devices vote on that number
     self.net = build_net(OmegaConf.merge(cfg, dict(backbone=dict(pretrained=False))) if resuming else cfg)
     if not resuming: self.load_network()
-    self.net = prepare_network(self.net, cfg.freeze, cfg.sync_bn, cfg.channels_last, cfg.compile)
+    self.net = prepare_network(self.net, cfg.freeze, cfg.sync_bn, cfg.channels_last, cfg.compile, cfg.compile_mode)
     if fabric is None:
         fabric, notes = build_fabric(cfg, loggers)
         if 'LT_CLI_USED' not in os.environ: fabric.launch()      # `fabric run` has done that
@@ -107,6 +109,15 @@ def train_mode(self:Engine):
         for m in names.values():
             if isinstance(m, torch.nn.modules.batchnorm._BatchNorm): m.eval()
 
+# %% ../../nbs/training/11_engine.ipynb #d0a20002
+@patch
+def own_memory(self:Engine,
+               output, # of the network: a tensor, or a dict of tensors and dicts
+              ):       # the same; copied where the network is made of CUDA graphs
+    "Numbers that the network's next call leaves alone"
+    if self.cfg.compile_mode == 'default': return output
+    return {k: self.own_memory(v) for k, v in output.items()} if isinstance(output, dict) else output.detach().clone()
+
 # %% ../../nbs/training/11_engine.ipynb #2339210a
 @patch
 def forward_backward(self:Engine, batch)->dict: # what the network returned, summed over parts and devices
@@ -126,10 +137,10 @@ def backward_parts(self:Engine,
     self.optimizer.zero_grad()
     for i, part in enumerate(cut, 1):
         with self.fabric.no_backward_sync(self.net, enabled=alone or i < len(cut)):
-            output = self.net(part)
+            output = self.net(augment_batch(part, self.network.roi_head.geometry.img_size))
             loss = output['loss'].sum()
             self.fabric.backward(loss*devices if devices > 1 else loss)     # DDP takes the mean over devices
-        outputs.append(output)
+        outputs.append(self.own_memory(output))
     return outputs
 
 # %% ../../nbs/training/11_engine.ipynb #0f775491
@@ -246,7 +257,7 @@ def broadcast_buffers(self:Engine):
 @patch
 def infer_forward(self:Engine, batch)->torch.Tensor: # (B, N, 4+P)
     "The network's rows for a batch, at the run's precision"
-    if self.fabric.world_size == 1: return self.net(batch)
+    if self.fabric.world_size == 1: return self.own_memory(self.net(batch))
     with self.fabric.autocast(): return self.network(batch)
 
 @patch

@@ -5,7 +5,7 @@ from .weights import LoadReport
 from typing import Any
 __all__ = ['Engine']
 
-def prepare_network(net, freeze=(), sync_bn: bool=False, channels_last: bool=False, compile: bool=False):
+def prepare_network(net, freeze=(), sync_bn: bool=False, channels_last: bool=False, compile: bool=False, compile_mode: str='default'):
     """What the configuration wants done to the network before it is trained"""
 
 class Engine:
@@ -41,6 +41,9 @@ class Engine:
 
     def train_mode(self):
         """Put the network into training mode"""
+
+    def own_memory(self, output):
+        """Numbers that the network's next call leaves alone"""
 
     def forward_backward(self, batch) -> dict:
         """Forward and backward, part by part; the weights stay as they are"""
