@@ -43,7 +43,7 @@ def merge(cfg,  # OmegaConf tree of `Config`
           at,   # function from a key to the place that an error names
          ):     # OmegaConf tree
     "A configuration with settings put over it; an error names the place, the key and what would be right"
-    tree, cfg = dict(tree), cfg.copy()
+    tree, cfg = dict(tree), cfg.copy()       # OmegaConf copies all of it
     for k, v in tree.items():
         if not isinstance(k, str): raise ConfigError(f"{at(f'{k}')}: the key {k!r} is not a name")
         if k == 'ema' and isinstance(v, bool): tree[k] = _ema(v, at(k))
@@ -54,7 +54,7 @@ def merge(cfg,  # OmegaConf tree of `Config`
     for k in ('optimizer', 'scheduler'):
         old, new = cfg[k].get('type'), tree.get(k, {})
         if new.get('type', old) != old: cfg[k] = {a: v for a, v in cfg[k].items() if (k, a) == ('optimizer', 'lr')}
-    return call_omegaconf(lambda c: OmegaConf.merge(c, join({}, tree)), cfg, at)
+    return call_omegaconf(lambda c: OmegaConf.unsafe_merge(c, join({}, tree)), cfg, at)
 
 def _ema(v, place):
     "The number that `ema=false` means; an error for `ema=true`"
