@@ -232,6 +232,17 @@ def fault_groups(slow:bool)->list:
     every = re.findall(r'(\w+)=', re.search(r'^groups = dict\((.*)\)', (root/'tools/stress.py').read_text(encoding='utf-8'), re.M)[1])
     return [g for g in every if slow or g not in slow_faults]
 
+# A minute and a half of two cores: only with the slow cells too; the types of what they call are checked always
+slow_benches = 'attributes finetune infer monitor_overhead options own_labels real runner_overhead'.split()
+
+def benches()->list: return [p for p in sorted((root/'bench').glob('*.py')) if '__main__' in p.read_text(encoding='utf-8')]
+
+def check_bench_types(tally:Tally):
+    "The benchmarks that only `make test-slow` runs use what the library has"
+    if find_spec('mypy') is None: return tally.skip('bench: types', 'mypy is not installed: `make env`')
+    import typecheck
+    tally.attempt('bench: what takes longer to run calls the library as it is', lambda: typecheck.script_problems([p for p in benches() if p.stem in slow_benches]))
+
 def check_bench(tally:Tally, forks, path:Path):
     "A benchmark still runs, on its smallest setting, and ends with a line of JSON; no number is judged"
     if '--quick' not in path.read_text(encoding='utf-8'): return tally(f'bench: {path.name} has a --quick', ['it has none'])
@@ -252,7 +263,8 @@ def check_readme(tally:Tally):
 # --- All of it
 
 # What takes longest, begun first: else the last of two cores waits for it alone
-first = 'readme fuzz faults/guards faults/devices notebooks/reference/export notebooks/30_runner browser docs'.split()
+first = ('docs notebooks/30_runner fuzz notebooks/export/05_convert notebooks/export/02_files readme faults/kills faults/guards faults/devices browser notebooks/reference/export '
+         'notebooks/look/05_monitor notebooks/reference/models notebooks/tutorials/export notebooks/models/07_detector faults/interrupt').split()
 
 def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tally}
     "All that is to be done, in pieces that may run beside one another"
@@ -264,7 +276,7 @@ def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tal
         docs=dict(all=check_docs), wheel=dict(all=check_wheel), browser=dict(all=check_browser), readme=dict(all=check_readme),
         faults={g: lambda t, g=g: script(t, forks, f'faults: {g}', 'tools/stress.py', '--quick', g) for g in fault_groups(slow)},
         fuzz=dict(all=lambda t: script(t, forks, 'fuzz: hostile input gives a result or one clear line', *hostile)),
-        bench={p.stem: lambda t, p=p: check_bench(t, forks, p) for p in sorted((root/'bench').glob('*.py')) if '__main__' in p.read_text(encoding='utf-8')})
+        bench=dict(types=check_bench_types, **{p.stem: lambda t, p=p: check_bench(t, forks, p) for p in benches() if slow or p.stem not in slow_benches}))
 
 def main():
     notebooks.hear_ctrl_c()

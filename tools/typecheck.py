@@ -83,6 +83,15 @@ def user_problems()->list:
         if code != says.rpartition('[')[2].rstrip(']'): out.append(f"a user's line, {line.strip()}: {says or 'mypy takes it'}")
     return out
 
+def script_problems(paths:list)->list:
+    "Names of the library that scripts use and it has not, and calls that it does not take"
+    more = ['--check-untyped-defs', '--follow-imports=silent'] + [f'--disable-error-code={k}' for k in ('assignment', 'method-assign', 'index', 'union-attr')]
+    with tempfile.NamedTemporaryFile('w', prefix='planted', suffix='.py', encoding='utf-8') as file:
+        file.write(planted.replace('from .', 'from srlane.')); file.flush()
+        found = mypy(*ours, *more, *paths, file.name, cwd=stubs.root)
+    out = [f'{f}:{i}: {m}' for f, i, m in found if f != file.name]
+    return out + ['a misspelt method of a Runner is not noticed in a script']*(len(found) - len(out) != 1)
+
 checks = {'the modules agree with their annotations': module_problems, "the stubs do too, and a user's mistakes are refused": user_problems}
 
 if __name__ == '__main__':
