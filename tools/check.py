@@ -117,6 +117,7 @@ def check_lint(tally:Tally):
     tally('notebooks: lint notices the folders of a machine', [t for t in named if not notebooks.machine_path([dict(text=t)])])
 
 def check_notebook(tally:Tally, path:Path, forks, flags:str, lines:str):
+    if not covered.cell_lines(path): lines = ''           # tutorials and comparisons define nothing, and are quicker without a tracer
     ok, secs, text = notebooks.test_one(path, forks, flags, lines)
     tally(f'notebook {path.relative_to(root)}', [] if ok else [text], secs)
 
