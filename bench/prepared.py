@@ -2,9 +2,9 @@
 
     python bench/prepared.py [--config culane_r18] [--data FOLDER] [--split train] [--images 24] [--rounds 4] [--quick]
 
-Three ways make samples of the same frames in turns, in one thread: directly, from prepared network images, and from prepared crops.
-They do so with the preset's augmentation, without its changes of geometry, and without any, as a validation does. CPU seconds are
-compared, the least of three turns for each sample, from the second epoch on: in the first each frame's checksum is compared too, which
+Four ways make samples of the same frames in turns, in one thread: directly, from prepared network images, from prepared crops, and from prepared
+network images that the device is to warp and colour (`augment_on=device`; a validation has nothing of that to do, and is the same). They do so with the preset's augmentation, without its changes of geometry, and without any, as a validation does. CPU seconds are
+compared, the least of four turns for each sample, from the second epoch on: in the first each frame's checksum is compared too, which
 is timed apart. A ratio is samples a second from prepared data over those read directly. The last line is one JSON object."""
 import argparse, json, tempfile, time
 from pathlib import Path
@@ -18,26 +18,31 @@ from srlane.synth import make_culane
 
 moves = {'HorizontalFlip', 'Affine', 'RandomCrop'}     # changes of geometry
 
-def timed(f, *args):
+def timed(f, key):
     "CPU seconds of a call"
     start = time.process_time()
-    f(*args)
+    f(key)
     return time.process_time() - start
 
 def ways(a, root, store, kind):
-    "The data set of the direct way, of prepared network images, and of prepared crops"
+    "The data set of the direct way, of prepared network images, of prepared crops, and of network images for the device"
     def dataset(*more):
         cfg = load_config(a.config, f'data_root={root}', *more)
         if kind == 'without geometry': cfg.augment = [o for o in cfg.augment if o['name'] not in moves]
         return build_dataset(cfg.dataset[a.split], cfg, is_train=kind != 'validation')
-    return dict(direct=dataset(), network=dataset(f'prepared={store}'), crop=dataset(f'prepared={store}', 'prepared_frames=crop'))
+    return dict(direct=dataset(), network=dataset(f'prepared={store}'), crop=dataset(f'prepared={store}', 'prepared_frames=crop'),
+                device=dataset(f'prepared={store}', 'augment_on=device'))
 
 def measure(sets, rounds):
-    "CPU seconds a sample of each way, the least of three turns; and in the first epoch"
+    "CPU seconds a sample of each way, the least of four turns; and in the first epoch"
     n = min(map(len, sets.values()))
     first = {k: np.median([timed(ds.__getitem__, (0, i)) for i in range(n)]) for k, ds in sets.items()}
-    turns = [[[timed(ds.__getitem__, (epoch, i)) for ds in sets.values()] for _ in range(3)] for epoch in range(1, rounds + 1) for i in range(n)]
-    return first, dict(zip(sets, np.min(turns, 1).mean(0)))
+    def turns(*key): # each way is once the first: it finds the memory cold
+        ways = [*sets.items()]
+        found = [{k: timed(ds.__getitem__, key) for k, ds in ways[t:] + ways[:t]} for t in range(len(ways))]
+        return [min(o[k] for o in found) for k in sets]
+    rows = [turns(epoch, i) for epoch in range(1, rounds + 1) for i in range(n)]
+    return first, dict(zip(sets, np.mean(rows, 0)))
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -60,12 +65,12 @@ def main():
             folder = prepare(ds, store, frames)
             result[f'prepare_ms_{frames}'] = (time.process_time() - start)/len(ds)*1e3
             result[f'kilobytes_{frames}'] = sum(o.stat().st_size for o in folder.iterdir())/len(ds)/1e3
-        print(f"{'CPU ms a sample':22s}{'JPEG':>8s}{'network':>9s}{'crop':>9s}{'JPEG/nw.':>9s}{'JPEG/crop':>10s}")
+        print(f"{'CPU ms a sample':22s}{'JPEG':>8s}{'network':>9s}{'crop':>9s}{'device':>9s}{'JPEG/nw.':>9s}{'JPEG/crop':>10s}{'JPEG/dev.':>10s}")
         for kind, key in (('preset', ''), ('without geometry', '_plain'), ('validation', '_val')):
             first, later = measure(ways(a, root, store, kind), a.rounds)
-            ratio = {k: later['direct']/later[k] for k in ('network', 'crop')}
-            print(f'{kind:22s}' + ''.join(f'{later[k]*1e3:9.2f}' for k in later)[1:] + ''.join(f'{r:{n}.2f}' for r, n in zip(ratio.values(), (9, 10))))
-            result |= {f'prepared_over_direct{key}': ratio['network'], f'crop_over_direct{key}': ratio['crop'], f'direct_ms{key}': later['direct']*1e3,
+            ratio = {k: later['direct']/later[k] for k in ('network', 'crop', 'device')}
+            print(f'{kind:22s}' + ''.join(f'{later[k]*1e3:9.2f}' for k in later)[1:] + ''.join(f'{r:{n}.2f}' for r, n in zip(ratio.values(), (9, 10, 10))))
+            result |= {f'prepared_over_direct{key}': ratio['network'], f'crop_over_direct{key}': ratio['crop'], f'prepared_device_over_direct{key}': ratio['device'], f'direct_ms{key}': later['direct']*1e3,
                        f'prepared_ms{key}': later['network']*1e3, f'first_epoch_ms{key}': first['network']*1e3}
     print(f"in the first epoch, with checksums, a sample of network images costs {result['first_epoch_ms']:.2f} ms")
     print(json.dumps({k: round(float(v), 3) for k, v in result.items()}))
