@@ -59,7 +59,8 @@ from srlane.training.callbacks import EMA, Callback
 from srlane.training.checkpoint import load_checkpoint
 from srlane.config import load_config
 from srlane.data.device_augment import augment_batch
-from srlane.data.loader import build_dataloader
+from srlane.data.loader import build_dataloader, build_dataset
+from srlane.data.prepare import prepare
 from srlane.models.detector import build_net
 from srlane.runner import Runner, launch
 from srlane.training.devices import begin_copy, build_precision
@@ -120,7 +121,7 @@ class Job:
                 checks[name][0](figures, where)
                 why = figures.problems
             except Skip as e: status, why = 'skipped', [str(e)]
-            except Exception: why = [*figures.problems, traceback.format_exc()]
+            except Exception: why = [*figures.problems, traceback.format_exc().replace(f'{root}/', '')]      # paths of this machine are nobody's concern
             if why and status == 'passed': status = 'FAILED'
             self.out.write_text(json.dumps(dict(status=status, problems=why, figures=figures)))
         self.process = child(body, log=self.log)
@@ -347,7 +348,7 @@ def out_of_memory(r, where):
     "`accumulate=auto`: with room for less than a batch the step is made in more parts, as if it had had them from the start"
     sides, n = [], 1
     for more in (dict(accumulate='auto'), None):
-        runner = runner_of(where.settings('out_of_memory', precision='32-true', **(more or dict(accumulate=n))))
+        runner = runner_of(where.settings('out_of_memory', precision='32-true', batch_size=32, **(more or dict(accumulate=n))))
         batch = noise_batch(runner, 32)
         runner.train_mode()
         if more and where.cuda:
@@ -395,7 +396,8 @@ def amp(r, where):
         def before_train(self, runner): self.average, self.off = self.copy(runner), 0.
         def copy(self, runner): return {k: v.detach().double().clone() for k, v in runner.network.state_dict().items() if v.is_floating_point()}
         def after_step(self, runner, batch, output):
-            self.average = {k: .9*self.average[k] + .1*v for k, v in self.copy(runner).items()}
+            decay = min(.9, (1 + runner.state.step)/(10 + runner.state.step))      # random weights are soon forgotten
+            self.average = {k: decay*self.average[k] + (1 - decay)*v for k, v in self.copy(runner).items()}
             self.raw = self.copy(runner)
         def before_validate(self, runner):
             if not hasattr(self, 'raw'): return
@@ -687,7 +689,7 @@ def monitor(r, where):
     "The Monitor's copies do not wait for the device, and bring over what was computed"
     if where.cuda:
         a = torch.full((1,), 2., device='cuda')
-        begin_copy([a])                            # whatever is made at the first time
+        begin_copy([a*3, a + 1])                   # kernels are loaded and pinned memory is fetched at the first time, and both wait for the device
         torch.cuda.synchronize()
         torch.cuda.set_sync_debug_mode('error')
         try:
@@ -728,9 +730,9 @@ def command(r, where):
     state = load_checkpoint(best.with_name('last.ckpt'))
     r['scale'] = state['precision'].get('scale')
     if where.cuda: r.must(state['precision'] and state['random']['cuda'], 'the run did not train with a scaler on CUDA')
-    if not where.cuda: return
-    done = run('validate', 'demo', *more, '--gpus', '0', '--load_from', best)
-    r.must(done.returncode == 0 and f'metric: {state["metric"]:.4f}' in done.stdout, f'validate: exit {done.returncode}, not metric {state["metric"]:.4f}\n{(done.stdout + done.stderr)[-2000:]}')
+    metric = state['state']['best_metric']
+    done = run('validate', 'demo', *more, *(['--gpus', '0'] if where.cuda else []), '--load_from', best)
+    r.must(done.returncode == 0 and f'metric: {metric:.4f}' in done.stdout, f'validate: exit {done.returncode}, not metric {metric:.4f}\n{(done.stdout + done.stderr)[-2000:]}')
 
 # --- How fast
 
@@ -776,11 +778,98 @@ def throughput(r, where):
         r[f'{name}: predict'] = round(n/in_a_row(where, predict, calls), 1)
         del runner, net, batch, step, backbone, predict
 
+@check(170, measures=True)
+def step_over_backbone(r, where):
+    "A training step (forward, assignment, losses, backward) over the bare backbone's, in turns: bfloat16, channels_last; as it is, both compiled, both as CUDA graphs"
+    n, preset, rounds, calls = (40, 'culane_r18', 8, 4) if where.cuda else (1, 'demo', 1, 1)
+    cfg = load_config(preset, 'backbone.pretrained=false')
+    net = build_net(cfg).to(where.device).train().to(memory_format=torch.channels_last)
+    batch = made_up_batch(net.roi_head.geometry, tuple(cfg.feat_ds_strides), n, cfg.max_lanes, where.device)
+    both = lambda mode: [torch.compile(o, mode=mode) for o in (net, net.backbone)]
+    ways = {'': (net, net.backbone)} | (dict(compiled=both('default'), graphs=both('reduce-overhead')) if where.cuda and found['triton'] else {})
+    steps, named = {}, lambda name, what: f'{name} {what}'.strip()
+    for name, (model, backbone) in ways.items():
+        def whole(model=model):
+            net.zero_grad()
+            with torch.autocast(where.device, torch.bfloat16): loss = model(batch)['loss']
+            loss.sum().backward()
+        def bare(backbone=backbone):
+            net.zero_grad()
+            with torch.autocast(where.device, torch.bfloat16): stages = backbone(net.images(batch['img']))
+            stages[-1].float().mean().backward()
+        steps |= {named(name, 'step'): whole, named(name, 'backbone'): bare}
+    seen = {k: [] for k in steps}
+    for i in range(rounds + where.cuda):                      # the first round compiles and warms up
+        for k, f in steps.items():
+            took = in_a_row(where, f, calls)
+            if i or not where.cuda: seen[k].append(took)
+    for k, v in seen.items(): r[f'{k} ms'] = round(float(np.median(v))*1e3, 2)
+    ratio = lambda a, b: round(float(np.median(np.array(seen[a])/np.array(seen[b]))), 3)
+    for name in ways:
+        r[named(name, 'step_over_backbone')] = ratio(named(name, 'step'), named(name, 'backbone'))
+        if name: r[f'{name} step over backbone as it is'] = ratio(f'{name} step', 'backbone')
+
+class Clock(Callback):
+    "When chosen steps were over on the device, and what it did in the steps after the last of them"
+    def __init__(self, where, first, last): self.where, self.first, self.last, self.times, self.profile = where, first, last, [], None
+    def after_step(self, runner, batch, output):
+        if runner.state.step not in (self.first, self.last): return
+        sync(self.where)
+        self.times.append(time.perf_counter())
+        if runner.state.step == self.last and self.where.cuda:
+            self.profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+            self.profile.start()
+    def seconds(self)->float: return (self.times[-1] - self.times[-2])/(self.last - self.first) # of a step
+    def idle(self)->float: # share of the time between the first kernel and the last in which none ran
+        "What the profiler saw"
+        sync(self.where)
+        self.profile.stop()
+        spans = sorted((e.time_range.start, e.time_range.end) for e in self.profile.events() if e.device_type == torch.autograd.DeviceType.CUDA)
+        busy, end = 0., spans[0][0]
+        for a, b in spans: busy, end = busy + max(0., b - max(a, end)), max(end, b)
+        return round(1 - busy/(end - spans[0][0]), 4)
+
+@check(170, measures=True)
+def idle(r, where):
+    "How long the device waits with the loader running: the preset's run (bfloat16) on batches from the disk, beside the same on one batch on the device"
+    n, roads, workers = (40 if where.cuda else 2), where.tmp/'idle', max(1, min(16, where.cores) - 1) if where.cuda else 0
+    made, first, steps, seen = (240, 50, 100, 12) if where.cuda else (4, 1, 2, 1)
+    make_culane(roads, n_train=made, n_val=1, n_test=1, rain=0., workers=where.cores if where.cuda else 0, progress=False)
+    r['images'], r['workers'] = n, workers
+    common = [f'data_root={roads}', f'work_dirs={where.tmp}/idle_runs', f'accelerator={where.device}', 'gpus=1', f'batch_size={n}', f'workers={workers}', 'channels_last=true',
+              'backbone.pretrained=false', f"precision={'bf16-mixed' if where.cuda else '32-true'}", f'total_iter={steps + seen}', 'log_interval=10000', 'max_bad_steps=0']
+    if not where.cuda: common += ['img_w=200', 'img_h=80']
+    cfg = load_config('culane_r18', *common)
+    prepare(build_dataset(cfg.dataset.train, cfg, is_train=True), where.tmp/'prepared', show=False)
+    lines = (roads/'list/train_gt.txt').read_text()
+    (roads/'list/train_gt.txt').write_text(lines*math.ceil((steps + seen + 2)*n/made))       # an epoch as long as the measurement
+    ways = dict(direct=[], device=['augment_on=device'], prepared=[f'prepared={where.tmp}/prepared'])
+    ways['prepared, device'] = ways['device'] + ways['prepared']
+    if where.cuda and found['triton']: ways['prepared, graphs'] = ways['prepared'] + ['compile=true', 'compile_mode=reduce-overhead']
+    for name, more in ways.items():
+        clock = Clock(where, first, steps)
+        runner = runner_of([*common, *more], [clock], preset='culane_r18')
+        loader, _ = runner.train_data()
+        runner.train_epoch(loader)
+        r[f'{name}: ms a step'], with_loader = round(clock.seconds()*1e3, 2), clock.seconds()
+        if where.cuda: r[f'{name}: idle'] = clock.idle()
+        batch, runner.state.step = next(iter(loader)), 0
+        del loader
+        runner.train_epoch(Batches([batch], steps + seen, range(10**9)))
+        r[f'{name}: ms a step, batch there'] = round(clock.seconds()*1e3, 2)
+        if where.cuda: r[f'{name}: idle, batch there'] = clock.idle()
+        r[f'{name}: waits for the loader'] = round(1 - clock.seconds()/with_loader, 4)
+        runner.close()
+        del runner, batch
+
 @check(60, measures=True)
 def validation(r, where):
     "Images a second of `validate` on images from the disk, and where the time of a step goes"
     if where.cuda:      # CULane's size, as many as make three batches
         make_culane(where.tmp/'wide', n_train=120, n_val=120, n_test=1, rain=0., workers=where.cores, progress=False)
+        for name in ('val', 'val_gt'):                                                        # an epoch long enough to forget the start of the workers
+            file = where.tmp/f'wide/list/{name}.txt'
+            file.write_text(file.read_text()*20)
         overrides = [f'data_root={where.tmp}/wide', f'work_dirs={where.tmp}/validation', 'gpus=1', 'accelerator=cuda',
                      'channels_last=true', f'workers={min(16, where.cores)}', 'backbone.pretrained=false']
     runner = runner_of(overrides, preset='culane_r18') if where.cuda else runner_of(where.settings('validation', precision='32-true'))

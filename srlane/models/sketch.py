@@ -33,15 +33,15 @@ def draw_proposals(angle:Tensor,        # (B,h,w) angle/π from the x axis, 0..1
     k = torch.tan(math.pi*angle.clamp(limit, 1-limit)).flatten(1)[...,None]
     x, y = grid.flatten(2)[0][...,None]
     xs = ((prior_ys - y)/k + x)/angle.shape[-1]
-    start = ((xs >= 0) & (xs < 1)).int().argmax(-1, keepdim=True)/(len(prior_ys)-1)
+    start = ((xs >= 0) & (xs < 1)).int().argmax(-1, keepdim=True).to(xs.dtype)/(len(prior_ys)-1)
     zero = torch.zeros_like(xs[...,:1])
-    return torch.cat([zero, zero, start.to(xs.dtype), zero, xs], -1)      # the columns of `ROW`
+    return torch.cat([zero, zero, start, zero, xs], -1)      # the columns of `ROW`
 
 # %% ../../nbs/models/05_sketch.ipynb #46f73d0f
 def full_precision(x:Tensor): # any tensor of the device in question
     "A context without autocast"
     kind = x.device.type
-    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    on = kind != 'meta' and torch.is_autocast_enabled(kind)      # meta tensors have no autocast to ask for
     return torch.autocast(kind, enabled=False) if on else nullcontext()
 
 def at_least_float32(x:Tensor  # of any shape and floating dtype
