@@ -1,6 +1,6 @@
 """Whether an option makes a network better: small networks, trained with and without it on synthetic roads of several cameras.
 
-    python bench/options.py [--options iou_slope=exact "iou_slope=exact assign_cost=laneiou"] [--geometries culane tusimple wide16x9]
+    python bench/options.py [--options iou_slope=exact "iou_slope=exact ema=0.998"] [--geometries culane tusimple wide16x9]
                             [--seeds 5] [--iterations 200] [--batch 8] [--load_from nbs/golden/demo.ckpt] [--root data/option-roads]
                             [--out bench/options.json] [--table] [--quick]
 

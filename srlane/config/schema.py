@@ -234,7 +234,6 @@ class LossSettings:
     attribute_loss_weight:float = number(1., 0, 1e6)  # classes of the attributes, where roi_head.attributes names some
     iou_slope:str = one_of('published', 'published', 'exact')  # the slope that widens a lane's stripe; exact: that of the original image
     iou_radius:float = number(7.5, 0.1, 8192)     # half a lane's stripe, pixels of the network's image; four times that in the assignment
-    assign_cost:str = one_of('published', 'published', 'laneiou')  # laneiou: rows that only one of the lanes has count too
 
 # %% ../../nbs/config/02_schema.ipynb #5809a1c0
 @dataclass

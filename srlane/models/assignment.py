@@ -35,35 +35,6 @@ def assignment_cost(pred:Tensor,         # (..., N, 4+P) proposals: logits, star
     cost = focal_cost(pred[..., ROW.lane])[..., None] - 2*iou/torch.where(best > 0, best, 1)
     return cost.masked_fill(~valid, torch.inf)
 
-# %% ../../nbs/models/03_assignment.ipynb #f45f97f0
-def extent_iou(pred:Tensor,         # (..., N, 4+P) proposals: start and length in rows, xs in pixels
-               target:Tensor,       # (..., T, 4+P) targets in the same units
-               width:float,         # image width in pixels
-               strip_height:float,  # as `slope_height` gives it, pixels
-               radius:float,        # half the stripe in pixels
-              )->Tensor:            # (..., N, T)
-    "Line IoU of everyone with everyone over all rows that either lane has"
-    pred, xs = pred[..., :, None, :], target[..., None, :, ROW.xs]
-    overlap, union, wp, wt, no_target = stripe_rows(pred[..., ROW.xs], xs, width, strip_height, radius)
-    i = torch.arange(xs.shape[-1], device=xs.device)
-    start, end = pred[..., ROW.start, None], (pred[..., ROW.start] + pred[..., ROW.length])[..., None]
-    no_pred = (i < start) | (i >= end) | (pred[..., ROW.xs] < 0) | (pred[..., ROW.xs] >= width)
-    union = torch.where(no_pred, torch.where(no_target, 0, 2*wt), torch.where(no_target, 2*wp, union))
-    return overlap.masked_fill(no_pred | no_target, 0).sum(-1)/(union.sum(-1) + 1e-9)
-
-# %% ../../nbs/models/03_assignment.ipynb #6e19dafe
-def laneiou_cost(pred:Tensor,         # (..., N, 4+P) proposals: logits, start and length in rows, xs in pixels
-                 target:Tensor,       # (..., T, 4+P) targets in the same units, valid where `ROW.lane` is positive
-                 width:float,         # image width in pixels
-                 strip_height:float,  # as `slope_height` gives it, pixels
-                 radius:float=30.,    # half the stripe in pixels
-                )->Tensor:            # (..., N, T), infinite for targets that are not valid
-    "CLRerNet's cost: class cost − 3·score, where the worst pair of the image has the score 0.01"
-    valid = target[..., None, :, ROW.lane] > 0
-    far = (1 - extent_iou(pred, target, width, strip_height, radius)).masked_fill(~valid, 0)
-    score = 1 - far/far.flatten(-2).amax(-1)[..., None, None].clamp(min=1e-9) + .01
-    return (focal_cost(pred[..., ROW.lane])[..., None] - 3*score).masked_fill(~valid, torch.inf)
-
 # %% ../../nbs/models/03_assignment.ipynb #63964b56
 def dynamic_k(iou:Tensor,            # (..., N, T) line IoU of proposals and targets
               n_candidates:int=4,    # how many of the best are summed
@@ -72,8 +43,6 @@ def dynamic_k(iou:Tensor,            # (..., N, T) line IoU of proposals and tar
     return iou.clamp(min=0).topk(min(n_candidates, iou.shape[-2]), dim=-2).values.sum(-2).long().clamp(min=1)
 
 # %% ../../nbs/models/03_assignment.ipynb #82823e63
-_costs = dict(published=assignment_cost, laneiou=laneiou_cost)
-
 @torch.no_grad()
 def assign(pred:Tensor,          # (..., N, 4+P) proposals: logits, start and length in rows, xs in pixels
            target:Tensor,        # (..., T, 4+P) targets in the same units, valid where `ROW.lane` is positive
@@ -81,12 +50,10 @@ def assign(pred:Tensor,          # (..., N, 4+P) proposals: logits, start and le
            strip_height:float,   # as `slope_height` gives it, pixels
            n_candidates:int=4,   # most proposals that a target can have
            radius:float=7.5,     # half the stripe that `k` is counted with, in pixels; the cost's is four times as wide
-           cost:str='published', # or 'laneiou'
           )->tuple[Tensor, Tensor]: # (..., N) bool, proposals with a target; (..., N) int64, which one (0 where none)
     "Dynamic-k assignment of proposals to targets, batched"
-    if cost not in _costs: raise ValueError(f"assign_cost is {cost!r}: give {' or '.join(_costs)}")
     valid = target[..., None, :, ROW.lane] > 0
-    cost = _costs[cost](pred, target, width, strip_height, 4*radius)
+    cost = assignment_cost(pred, target, width, strip_height, 4*radius)
     k = dynamic_k(line_iou(pred[..., :, None, ROW.xs], target[..., None, :, ROW.xs], width, strip_height, radius), n_candidates)
     rank = cost.argsort(dim=-2, stable=True).argsort(dim=-2)
     taken = (rank < k[..., None, :]) & valid

@@ -140,7 +140,7 @@ def build_net(cfg # as from `load_config`
         geometry=geometry, refine_layers=r.refine_layers, fc_hidden_dim=r.fc_hidden_dim, prior_feat_channels=r.prior_feat_channels,
         sample_points=r.sample_points, num_groups=r.num_groups, n_levels=cfg.n_fpn, z_mean=list(cfg.z_mean), z_std=list(cfg.z_std),
         max_lanes=cfg.max_lanes, conf_threshold=test.conf_threshold, nms_thres=test.nms_thres, n_candidates=r.n_candidates,
-        iou_slope=cfg.get('iou_slope', 'published'), iou_radius=cfg.get('iou_radius', 7.5), assign_cost=cfg.get('assign_cost', 'published'),
+        iou_slope=cfg.get('iou_slope', 'published'), iou_radius=cfg.get('iou_radius', 7.5),
         attributes=r.get('attributes'))
     # the neck last: the order decides which random weights a seed gives to each part
     neck = ChannelMapper(in_channels=tuple(n.in_channels), out_channels=n.out_channels, num_outs=n.num_outs)

@@ -192,7 +192,6 @@ class CascadeRefineHead(nn.Module):
                  n_candidates:int=4,                        # proposals that a target can have at most, in the assignment
                  iou_slope:str='published',                 # how stripes of the line IoU widen, or 'exact': see `slope_height`
                  iou_radius:float=7.5,                      # half a stripe, px of the network's image
-                 assign_cost:str='published',               # of the assignment, or 'laneiou'
                  attributes:dict=None,                      # name of an attribute → names of its classes; None: lanes have none
                 ):
         super().__init__()
@@ -201,7 +200,7 @@ class CascadeRefineHead(nn.Module):
         P = geometry.num_points
         self.geometry, self.max_lanes, self.n_candidates = geometry, max_lanes, n_candidates
         self.conf_threshold, self.nms_thres = conf_threshold, nms_thres
-        self.slope_height, self.iou_radius, self.assign_cost = slope_height(geometry, iou_slope), iou_radius, assign_cost
+        self.slope_height, self.iou_radius = slope_height(geometry, iou_slope), iou_radius
         self.register_buffer('prior_ys', torch.linspace(1, 0, P))
         means, stds = _one_each(z_mean, refine_layers, 'z_mean'), _one_each(z_std, refine_layers, 'z_std')
         sizes = dict(num_points=P, prior_feat_channels=prior_feat_channels, fc_hidden_dim=fc_hidden_dim, sample_points=sample_points,
@@ -257,7 +256,7 @@ def loss(self:CascadeRefineHead,
         pred = to_pixel_rows(torch.cat([at_least_float32(p[..., :end]) for p in predictions]), g.img_w, g.strips)
         target = gt_lane.to(pred.dtype).repeat(len(predictions), 1, 1)
         attn = torch.cat([a.to(pred.dtype) for a in attns]) if attn_loss else None
-        matched, index = assign(pred, target, g.img_w, height, self.n_candidates, self.iou_radius, self.assign_cost)
+        matched, index = assign(pred, target, g.img_w, height, self.n_candidates, self.iou_radius)
         losses = stage_losses(pred, target, matched, index, g.img_w, height, attn, self.iou_radius)
         if self.attribute_head is not None:
             n, looks = len(gt_lane), at_least_float32(predictions[-1][..., end:])

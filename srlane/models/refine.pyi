@@ -67,13 +67,12 @@ class CascadeRefineHead(nn.Module):
     nms_thres: float
     slope_height: Any
     iou_radius: float
-    assign_cost: str
     stage_heads: nn.ModuleList
     attribute_head: AttributeHead | None
     broken: int
     buffer_settings = dict(prior_ys=('num_points', 0))
 
-    def __init__(self, geometry: ImageGeometry=ImageGeometry(), refine_layers: int=1, fc_hidden_dim: int=192, prior_feat_channels: int=64, sample_points: int=36, num_groups: int=6, n_levels: int=3, z_mean: float | list=0.9269, z_std: float | list=0.2379, max_lanes: int=4, conf_threshold: float=0.4, nms_thres: float=50.0, n_candidates: int=4, iou_slope: str='published', iou_radius: float=7.5, assign_cost: str='published', attributes: dict | None=None):
+    def __init__(self, geometry: ImageGeometry=ImageGeometry(), refine_layers: int=1, fc_hidden_dim: int=192, prior_feat_channels: int=64, sample_points: int=36, num_groups: int=6, n_levels: int=3, z_mean: float | list=0.9269, z_std: float | list=0.2379, max_lanes: int=4, conf_threshold: float=0.4, nms_thres: float=50.0, n_candidates: int=4, iou_slope: str='published', iou_radius: float=7.5, attributes: dict | None=None):
         ...
 
     @property
