@@ -285,8 +285,8 @@ def main():
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow; notebooks get new processes')
     p.add_argument('--fast', action='store_true', help='the inner loop: export, house, lint, and in the first 80 seconds the notebooks that differ from main or use one that does')
     args, tally, start = p.parse_args(), Tally(), time.time()
-    with notebooks.tests(fresh=bool(args.flags)) as forks, tempfile.TemporaryDirectory(prefix='srlane-') as lines, ThreadPoolExecutor(os.cpu_count() or 1) as ex:
-        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in (args.groups or ['notebooks'])
+    with notebooks.tests(fresh=bool(args.flags)) as forks, tempfile.TemporaryDirectory(prefix='srlane-') as lines, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as ex:      # one more than there are cores: somebody always waits
+        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in (args.groups or ['notebooks']) and (covered.free or bool(args.flags))
         groups = jobs(args.flags, forks, lines if counting else '')
         if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
         todo = {f'{g}/{name}'.removesuffix('/all'): f for g in args.groups or groups for name, f in groups[g].items()}
@@ -299,6 +299,7 @@ def main():
         try: list(ex.map(job, order))
         except KeyboardInterrupt: ex.shutdown(cancel_futures=True); raise
         if counting: check_coverage(tally, lines)
+        elif not args.fast and 'notebooks' in (args.groups or ['notebooks']): tally.skip('coverage', 'before Python 3.12 the tests would take a third longer; `make test-slow` counts')
     if args.fast: print(f'\n{len(order) - 3} notebooks differ from main or use one that does; {len(late)} of them, the furthest, were not tested' + ''.join(f'\n  {n}' for n in late[:9]))
     if tally.failed: print('\nFailed:', *tally.failed, sep='\n  ')
     print(f'\n{time.time() - start:.0f} s')

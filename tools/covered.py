@@ -11,6 +11,7 @@ import house
 
 root = Path(__file__).resolve().parent.parent
 enough = 90   # percent
+free = sys.version_info >= (3, 12)   # whether Python itself tells which lines run, at no cost
 
 def cell_lines(notebook:Path)->dict: # cell's id -> module, line that its code begins after
     "Where a notebook's exported cells stand in the modules"
@@ -20,7 +21,7 @@ def cell_lines(notebook:Path)->dict: # cell's id -> module, line that its code b
 def begin(notebook:str, folder:str):
     "Note each line of the package that this process runs from here on"
     import atexit
-    if sys.version_info >= (3, 12): os.environ.setdefault('COVERAGE_CORE', 'sysmon')
+    if free: os.environ.setdefault('COVERAGE_CORE', 'sysmon')
     from coverage import Coverage
     from IPython.core.compilerop import CachingCompiler
     where, named, usual = cell_lines(Path(notebook)), {}, CachingCompiler.get_code_name
