@@ -6,7 +6,7 @@ import atexit, gc, importlib, json, os, select, signal, socket, subprocess, sys,
 from concurrent.futures import Future
 from contextlib import suppress
 
-modules = 'nbdev.test torch torch._dynamo torch.utils.tensorboard lightning.fabric cv2 matplotlib.pyplot scipy.interpolate scipy.optimize omegaconf safetensors.torch tqdm.auto ipywidgets av onnx onnxscript'.split()
+modules = 'nbdev.test IPython.core.magics fastcore.test nbconvert torch torch._dynamo torch.export torch.utils.tensorboard lightning.fabric cv2 matplotlib.pyplot scipy.interpolate scipy.optimize omegaconf safetensors.torch tqdm.auto ipywidgets av onnx onnxscript'.split()
 
 class Forks:
     "Runs code in copies of a process that has imported `modules`, or in new processes; `with Forks(…) as forks` ends them all"

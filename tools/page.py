@@ -40,9 +40,9 @@ def write(to:Path)->str: # why the page stays without a network, or ''
     from srlane.predict.exported import ExportedNetwork
     from srlane.synth import make_scene
     from srlane.weights.packaged import default_weights
-    export(default_weights(), out=to/'lanes.onnx', batch=1, nms=True)
-    roads = {f'road_{k}.jpg': k for k in (16, 19, 6, 11)}
-    for name, k in roads.items(): save_image(make_scene([15, k], 'normal', (820, 461), 'wide')[0], to/name)
+    roads = {f'road_{k}.jpg': make_scene([15, k], 'normal', (820, 461), 'wide')[0] for k in (16, 19, 6, 11)}
+    for name, img in roads.items(): save_image(img, to/name)
+    export(default_weights(), out=to/'lanes.onnx', batch=1, nms=True, images=[*roads.values()])
     told = json.loads(ExportedNetwork(to/'lanes.onnx').info.to_json())
     told['bytes'] = sum((to/n).stat().st_size for n in (*runtime, 'lanes.onnx'))
     told['roads'], told['colors'] = [*roads], {side: [hex_color(LANE_COLORS[sign*k]) for k in (1, 2, 3)] for side, sign in (('left', -1), ('right', 1))}

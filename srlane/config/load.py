@@ -7,6 +7,7 @@ __all__ = ['load_config', 'save_config', 'parse_config']
 
 # %% ../../nbs/config/07_load.ipynb #8c18e9bc
 import warnings
+from functools import cache
 from omegaconf import OmegaConf
 from ..basics import user_path, write_whole
 from .checks import check_values, select
@@ -41,10 +42,13 @@ def _keys(tree, prefix=''):
         if isinstance(v, dict): yield from _keys(v, f'{prefix}{k}.')
 
 # %% ../../nbs/config/07_load.ipynb #5cd3c8c6
+@cache
+def _defaults(): return OmegaConf.structured(Config)      # made once; `merge` copies it
+
 def _checked(source, overrides=()):
     "The configuration that a source describes, with overrides over it"
     at = lambda key: where(source, key)
-    cfg = merge(OmegaConf.structured(Config), source.tree, at)
+    cfg = merge(_defaults(), source.tree, at)
     for o in overrides:
         tree, name = read_override(o)
         cfg = merge(cfg, tree, lambda key: name)
