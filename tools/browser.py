@@ -108,7 +108,7 @@ class Notebook:
         news = page.locator('.jp-toast-button', has_text='No')
         if news.count(): news.first.click()
 
-    def run(self, cell, wait=True, timeout=120_000):
+    def run(self, cell, wait=True, timeout=300_000):
         "Execute a cell by its number"
         c = self.page.locator('.jp-Notebook .jp-Cell').nth(cell)
         c.scroll_into_view_if_needed()

@@ -233,8 +233,8 @@ def fault_groups(slow:bool)->list:
     every = re.findall(r'(\w+)=', re.search(r'^groups = dict\((.*)\)', (root/'tools/stress.py').read_text(encoding='utf-8'), re.M)[1])
     return [g for g in every if slow or g not in slow_faults]
 
-# A minute and a half of two cores: only with the slow cells too; the types of what they call are checked always
-slow_benches = 'attributes finetune infer monitor_overhead options own_labels real runner_overhead'.split()
+# Two and a half minutes of two cores: only with the slow cells too; the types of what they call are checked always
+slow_benches = 'attributes demo finetune infer monitor_overhead options own_labels real recipe runner_overhead scaling'.split()
 
 def benches()->list: return [p for p in sorted((root/'bench').glob('*.py')) if '__main__' in p.read_text(encoding='utf-8')]
 
@@ -270,7 +270,7 @@ first = ('docs notebooks/30_runner fuzz notebooks/export/05_convert notebooks/ex
 def jobs(flags:str, forks, lines:str)->dict: # group -> {name: function of a tally}
     "All that is to be done, in pieces that may run beside one another"
     notebook, slow = lambda p: lambda t: check_notebook(t, p, forks, flags, lines), 'slow' in flags.split()
-    hostile = ['tools/fuzz.py', '--quick', '--planted'] + ['--inputs', 600]*(not slow)      # `make fuzz` and `make stress` run them whole
+    hostile = ['tools/fuzz.py', '--quick', '--planted'] + ['--inputs', 400]*(not slow)      # `make fuzz` and `make stress` run them whole
     return dict(
         export=dict(all=check_export), house=dict(all=check_house), types=dict(all=check_types),
         notebooks=dict(lint=check_lint, **{notebooks.short(p): notebook(p) for p in notebooks.notebooks()}),
@@ -286,7 +286,7 @@ def main():
     p.add_argument('--fast', action='store_true', help='the inner loop: export, house, lint, and in the first 80 seconds the notebooks that differ from main or use one that does')
     args, tally, start = p.parse_args(), Tally(), time.time()
     with notebooks.tests(fresh=bool(args.flags)) as forks, tempfile.TemporaryDirectory(prefix='srlane-') as lines, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as ex:      # one more than there are cores: somebody always waits
-        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in (args.groups or ['notebooks']) and (covered.free or bool(args.flags))
+        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in (args.groups or ['notebooks'])
         groups = jobs(args.flags, forks, lines if counting else '')
         if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
         todo = {f'{g}/{name}'.removesuffix('/all'): f for g in args.groups or groups for name, f in groups[g].items()}
@@ -299,7 +299,6 @@ def main():
         try: list(ex.map(job, order))
         except KeyboardInterrupt: ex.shutdown(cancel_futures=True); raise
         if counting: check_coverage(tally, lines)
-        elif not args.fast and 'notebooks' in (args.groups or ['notebooks']): tally.skip('coverage', 'before Python 3.12 the tests would take a third longer; `make test-slow` counts')
     if args.fast: print(f'\n{len(order) - 3} notebooks differ from main or use one that does; {len(late)} of them, the furthest, were not tested' + ''.join(f'\n  {n}' for n in late[:9]))
     if tally.failed: print('\nFailed:', *tally.failed, sep='\n  ')
     print(f'\n{time.time() - start:.0f} s')

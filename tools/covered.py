@@ -3,7 +3,7 @@
 A definition stands twice: in a cell of its notebook, where the notebook's own test runs it, and in the module exported from that cell, where all others do.
 A line counts when either ran. `begin` belongs into the process that tests a notebook, `report` to the end of all.
 """
-import json, os, re, sys
+import functools, importlib.util, json, os, re, sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -17,6 +17,28 @@ def cell_lines(notebook:Path)->dict: # cell's id -> module, line that its code b
     "Where a notebook's exported cells stand in the modules"
     head = re.compile(rf'# %% [./]*{re.escape(notebook.relative_to(root).as_posix())} #(\w+)$')
     return {m[1]: (path, i) for path in house.modules().values() for i, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1) if (m := head.match(line))}
+
+# Before Python 3.12 a tracer slows all Python by a third. It rests in what takes long in other packages; lines of ours that these call are run elsewhere too.
+rests = dict(torch='export.export onnx.export', openvino='convert_model', nncf='quantize', omegaconf='OmegaConf.unsafe_merge OmegaConf.structured DictConfig.copy', matplotlib='backends.backend_agg.FigureCanvasAgg.draw')
+
+def resting(f): # a function
+    "The same without the tracer"
+    @functools.wraps(f)
+    def rest(*args, **kwargs):
+        tracer = sys.gettrace()
+        sys.settrace(None)
+        try: return f(*args, **kwargs)
+        finally: sys.settrace(tracer)
+    return rest
+
+def let_rest(text:str): # of the notebook
+    "Let the tracer rest in `rests`, of the packages that are imported already or that the notebook names"
+    for package, names in rests.items():
+        if package not in sys.modules and package not in text or importlib.util.find_spec(package) is None: continue
+        for name in names.split():
+            where = functools.reduce(getattr, name.split('.')[:-1], importlib.import_module(package))
+            f, own = getattr(where, name.split('.')[-1]), isinstance(vars(where).get(name.split('.')[-1]), staticmethod)
+            setattr(where, name.split('.')[-1], staticmethod(resting(f)) if own else resting(f))
 
 def begin(notebook:str, folder:str):
     "Note each line of the package that this process runs from here on"
@@ -33,6 +55,7 @@ def begin(notebook:str, folder:str):
     CachingCompiler.get_code_name = lambda self, raw, *rest: named.get(raw.strip()) or usual(self, raw, *rest)
     cov = Coverage(data_file=f'{folder}/lines', data_suffix=True, include=[f'{root}/srlane/*', f'{folder}/cells/*'], config_file=False)
     cov.set_option('run:patch', ['_exit'])      # the way forked workers end
+    if not free: let_rest(Path(notebook).read_text(encoding='utf-8'))
     cov.start()
     atexit.register(cov.save)
 
