@@ -59,6 +59,7 @@ def train_briefly(cfg, roads):
     "Train and score once; F1@0.5, and how far each label is covered by the prediction that is closest to it"
     import torch
     from srlane.data import collate, evaluate
+    from srlane.metrics.culane import CULaneScore
     from srlane.data.loader import EpochSampler
     from srlane.training.engine import Engine
     train, score = held_out(cfg, roads)
@@ -78,6 +79,7 @@ def train_briefly(cfg, roads):
             batch = collate([score[k] for k in range(i, min(i + 32, len(score)))])
             found.update(zip(range(i, i + 32), net.get_lanes(net(batch['img']), batch['meta'])))
     result = evaluate(score, found)
+    assert isinstance(result, CULaneScore)
     closest = [np.nan_to_num(m).max(1, initial=0) for m in result.matrices]
     return dict(f1=round(result.metric, 4), mean_iou=round(float(np.concatenate(closest).mean()), 4), cpu_seconds=round(seconds, 1))
 

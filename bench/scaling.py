@@ -27,7 +27,8 @@ def reduce(rank, processes, n, file):
     return median(seconds[2:])
 
 if sys.argv[1:3] == ['--child', 'reduce']:     # six processes, which need no more than torch
-    print(json.dumps(reduce(*map(int, sys.argv[3:6]), sys.argv[6])))
+    rank, processes, numbers = map(int, sys.argv[3:6])
+    print(json.dumps(reduce(rank, processes, numbers, sys.argv[6])))
     sys.exit()
 
 from srlane.basics import core_count

@@ -19,7 +19,8 @@ def cell_lines(notebook:Path)->dict: # cell's id -> module, line that its code b
     return {m[1]: (path, i) for path in house.modules().values() for i, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1) if (m := head.match(line))}
 
 # Before Python 3.12 a tracer slows all Python by a third. It rests in what takes long in other packages; lines of ours that these call are run elsewhere too.
-rests = dict(torch='export.export onnx.export', openvino='convert_model', nncf='quantize', omegaconf='OmegaConf.unsafe_merge OmegaConf.structured DictConfig.copy', matplotlib='backends.backend_agg.FigureCanvasAgg.draw')
+rests = {'torch.export': 'export', 'torch.onnx': 'export', 'openvino': 'convert_model', 'nncf': 'quantize', 'omegaconf': 'OmegaConf.unsafe_merge OmegaConf.structured DictConfig.copy',
+         'matplotlib.backends.backend_agg': 'FigureCanvasAgg.draw'}      # module → its functions
 
 def resting(f): # a function
     "The same without the tracer"
@@ -33,10 +34,11 @@ def resting(f): # a function
 
 def let_rest(text:str): # of the notebook
     "Let the tracer rest in `rests`, of the packages that are imported already or that the notebook names"
-    for package, names in rests.items():
+    for module, names in rests.items():
+        package = module.partition('.')[0]
         if package not in sys.modules and package not in text or importlib.util.find_spec(package) is None: continue
         for name in names.split():
-            where = functools.reduce(getattr, name.split('.')[:-1], importlib.import_module(package))
+            where = functools.reduce(getattr, name.split('.')[:-1], importlib.import_module(module))
             f, own = getattr(where, name.split('.')[-1]), isinstance(vars(where).get(name.split('.')[-1]), staticmethod)
             setattr(where, name.split('.')[-1], staticmethod(resting(f)) if own else resting(f))
 

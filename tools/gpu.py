@@ -820,8 +820,8 @@ class Clock(Callback):
             self.profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
             self.profile.start()
     def seconds(self)->float: return (self.times[-1] - self.times[-2])/(self.last - self.first) # of a step
-    def idle(self)->float: # share of the time between the first kernel and the last in which none ran
-        "What the profiler saw"
+    def idle(self)->float: # between the first event on the device and the last
+        "The share of idle time that the profiler saw; copies count as work"
         sync(self.where)
         self.profile.stop()
         spans = sorted((e.time_range.start, e.time_range.end) for e in self.profile.events() if e.device_type == torch.autograd.DeviceType.CUDA)

@@ -41,7 +41,8 @@ def draw_proposals(angle:Tensor,        # (B,h,w) angle/π from the x axis, 0..1
 def full_precision(x:Tensor): # any tensor of the device in question
     "A context without autocast"
     kind = x.device.type
-    on = kind != 'meta' and torch.is_autocast_enabled(kind)      # meta tensors have no autocast to ask for
+    # meta has no autocast; asking `is_autocast_available` would break the graph that torch 2.11 compiles
+    on = kind != 'meta' and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if on else nullcontext()
 
 def at_least_float32(x:Tensor  # of any shape and floating dtype
