@@ -4,7 +4,7 @@
     python tools/gpu.py --cpu [CHECK ...]                               the same code at tiny size on the CPU: is this script whole?
 
 Without a CUDA device it says so and exits 0. `--write` puts the JSON object into bench/gpu.json (or FILE) after every check, so that
-a run cut short leaves what it had. Exit code 1: a check failed.
+a run cut short leaves what it had; other checks made before on the same device with the same packages stay in it. Exit code 1: a check failed.
 
 **A machine without network** needs the repository and these packages; the script prints which versions it found, and which are missing:
 torch built for CUDA (with triton, for `compile`), lightning, numpy, scipy, opencv (headless will do), matplotlib, tensorboard, tqdm, Pillow,
@@ -21,7 +21,7 @@ cannot be forked), so one that fails, hangs or crashes leaves the others alone. 
 Known of CUDA, and allowed for: the backward pass of `grid_sample` adds with atomics and has no deterministic form. `resume` therefore swaps
 it for two matrix products that give the same numbers and are; `repeat` reports what else warns, and how far two equal steps lie apart.
 """
-import argparse, contextlib, importlib.util, json, math, os, re, signal, subprocess, sys, tempfile, time, traceback, warnings
+import argparse, contextlib, gc, importlib.util, json, math, os, re, signal, subprocess, sys, tempfile, time, traceback, warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -506,7 +506,7 @@ def channels_last(r, where):
 
 # --- torch.compile
 
-@check(150, measures=True)
+@check(200)
 def compile(r, where):
     "torch.compile of network, assignment and losses: one graph each for training and validation, the same loss, no recompilation"
     import torch._dynamo as dynamo
@@ -536,36 +536,32 @@ def compile(r, where):
     runner.train()
     counters = dynamo.utils.counters
     r['graph breaks, run'], r['graphs'] = sum(counters['graph_break'].values()), counters['stats'].get('unique_graphs')
-    r.must(not counters['graph_break'], f'graph breaks in a run: {[" ".join(k.split())[:200] for k in counters["graph_break"]]}')
+    r.must(not counters['graph_break'], f'graph breaks in a run: {[" ".join(k.split())[:600] for k in counters["graph_break"]]}')
     r['recompilations'] = len(dynamo.utils.guard_failures) if hasattr(dynamo.utils, 'guard_failures') else None
-    if where.cuda:
-        for name, o in dict(eager=eager, compiled=runner).items(): r[f'{name} ms'] = milliseconds(where, lambda: (o.train_mode(), o.forward_backward(batch), o.optimizer_step()), 10)
 
-@check(150, measures=True)
+@check(200)
 def compile_mode(r, where):
-    "`compile_mode=reduce-overhead`, which replays CUDA graphs, beside `default`: a run's losses and weights, rows of predictions, the time of a step"
+    "`compile_mode=reduce-overhead`, which replays CUDA graphs, beside a run that is not compiled: losses, rows of predictions"
     if where.cuda and found['triton'] is None: raise Skip('triton is not installed')
     if not where.cuda:
         whole = torch.compile
         torch.compile = lambda net, mode=None, **kw: whole(net, **kw | dict(backend='eager'))
     seen = {}
-    for mode in ('default', 'reduce-overhead'):
-        torch._dynamo.reset()
+    for compiled in (False, True):
         losses = Losses()
-        more = dict(precision='32-true', compile='true', compile_mode=mode, total_iter=10 if where.cuda else 2, eval_ep=1, max_bad_steps=0, **constant)
+        more = dict(compile='true', compile_mode='reduce-overhead') if compiled else {}
+        more |= dict(precision='32-true', total_iter=10 if where.cuda else 2, eval_ep=1, max_bad_steps=0, **constant)
         start = time.monotonic()
-        runner = runner_of(where.settings(f'compile_{mode}', **more), [losses])
+        runner = runner_of(where.settings(f'graphs_{compiled}', **more), [losses])
         runner.train()
-        r[f'{mode}: seconds of a run'] = round(time.monotonic() - start, 1)
+        seen[compiled] = losses.state()
+        if not compiled: continue
+        r['seconds of a run'] = round(time.monotonic() - start, 1)
         batch = noise_batch(runner, runner.cfg.batch_size)      # of the run's size, for which there are graphs already
         runner.net.eval()
         with torch.no_grad(): rows = [runner.infer_forward(batch) for _ in range(4)]
-        r.must(all(torch.equal(rows[0], o) for o in rows[1:]), f'{mode}: rows of a batch were written over')
-        seen[mode] = losses.state()
-        def step(): runner.forward_backward(batch), runner.optimizer_step()
-        runner.train_mode()
-        if where.cuda: r[f"{mode}: ms, {len(batch['img'])} images"] = milliseconds(where, step, 20)
-        if where.cuda: r[f'{mode}: GiB'] = round(torch.cuda.max_memory_allocated()/2**30, 2)
+        r.must(all(torch.equal(rows[0], o) for o in rows[1:]), 'rows of a batch were written over')
+        if where.cuda: r['GiB'] = round(torch.cuda.max_memory_allocated()/2**30, 2)
     a, b = (np.array(seen[k]) for k in seen)
     r.close('loss', float(np.abs(a/b - 1).max()), .05)
 
@@ -809,6 +805,31 @@ def step_over_backbone(r, where):
         r[named(name, 'step_over_backbone')] = ratio(named(name, 'step'), named(name, 'backbone'))
         if name: r[f'{name} step over backbone as it is'] = ratio(f'{name} step', 'backbone')
 
+@check(60, measures=True)
+def runner_over_network(r, where):
+    "What a step of the Runner adds to the network's, layer by layer and in turns: the network alone, through Fabric, as the engine calls it, with its update, as a step of the loop"
+    n, preset, rounds, calls = (40, 'culane_r18', 12, 4) if where.cuda else (1, 'demo', 1, 1)
+    runner = runner_of([f'work_dirs={where.tmp}/layers', f'accelerator={where.device}', 'gpus=1', f'data_root={where.roads}', 'backbone.pretrained=false', 'channels_last=true',
+                        f"precision={'bf16-mixed' if where.cuda else '32-true'}", f'batch_size={n}', 'log_interval=10000', 'total_iter=100000', 'max_bad_steps=0'], preset=preset)
+    batch, net, dtype = noise_batch(runner, n), runner.network, torch.bfloat16 if where.cuda else torch.float32
+    runner.train_mode()
+    def alone():
+        net.zero_grad()
+        with torch.autocast(where.device, dtype, enabled=where.cuda): loss = net(batch)['loss']
+        loss.backward()
+    def fabric():
+        runner.optimizer.zero_grad()
+        runner.fabric.backward(runner.net(batch)['loss'])
+    def update(): runner.forward_backward(batch), runner.optimizer_step()
+    ways = dict(network=alone, fabric=fabric, engine=lambda: runner.forward_backward(batch), update=update, step=lambda: runner.train_step(batch))
+    seen = {k: [] for k in ways}
+    for i in range(rounds + where.cuda):                       # the first round warms up
+        for k, f in ways.items():
+            took = in_a_row(where, f, calls)
+            if i or not where.cuda: seen[k].append(took)
+    for k, v in seen.items(): r[f'{k} ms'] = round(float(np.median(v))*1e3, 2)
+    runner.close()
+
 class Clock(Callback):
     "When chosen steps were over on the device, and what it did in the steps after the last of them"
     def __init__(self, where, first, last): self.where, self.first, self.last, self.times, self.profile = where, first, last, [], None
@@ -846,21 +867,26 @@ def idle(r, where):
     ways = dict(direct=[], device=['augment_on=device'], prepared=[f'prepared={where.tmp}/prepared'])
     ways['prepared, device'] = ways['device'] + ways['prepared']
     if where.cuda and found['triton']: ways['prepared, graphs'] = ways['prepared'] + ['compile=true', 'compile_mode=reduce-overhead']
+    there = {}                                                # ms of a step with the batch on the device and no workers, by whether the network is compiled
     for name, more in ways.items():
-        clock = Clock(where, first, steps)
+        clock, kind = Clock(where, first, steps), 'graphs' if 'compile=true' in more else 'as it is'
         runner = runner_of([*common, *more], [clock], preset='culane_r18')
         loader, _ = runner.train_data()
         runner.train_epoch(loader)
-        r[f'{name}: ms a step'], with_loader = round(clock.seconds()*1e3, 2), clock.seconds()
+        r[f'{name}: ms a step'] = round(clock.seconds()*1e3, 2)
         if where.cuda: r[f'{name}: idle'] = clock.idle()
-        batch, runner.state.step = next(iter(loader)), 0
-        del loader
-        runner.train_epoch(Batches([batch], steps + seen, range(10**9)))
-        r[f'{name}: ms a step, batch there'] = round(clock.seconds()*1e3, 2)
-        if where.cuda: r[f'{name}: idle, batch there'] = clock.idle()
-        r[f'{name}: waits for the loader'] = round(1 - clock.seconds()/with_loader, 4)
+        if kind not in there:
+            batch, runner.state.step, runner.state.samples_seen = next(iter(loader)), 0, 0        # from the start of an epoch, since every step after its end has a line of the log
+            del loader
+            gc.collect()                                                                          # the workers end
+            runner.train_epoch(Batches([batch], steps + seen, range(10**9)))
+            there[kind] = r[f'{kind}: ms a step, batch there'] = round(clock.seconds()*1e3, 2)
+            if where.cuda: r[f'{kind}: idle, batch there'] = clock.idle()
+            del batch
+        r[f'{name}: slower by the loader'] = round(r[f'{name}: ms a step']/there[kind] - 1, 4)
         runner.close()
-        del runner, batch
+        loader = runner = None
+        gc.collect()
 
 @check(60, measures=True)
 def validation(r, where):
@@ -953,21 +979,25 @@ def main()->int: # exit code
               if not a.cpu else 'on the CPU, at tiny size: what needs CUDA is skipped', flush=True)
         where = Where('cpu' if a.cpu else 'cuda', tmp, 0 if a.cpu else made['count'])
         if code := finish(child(lambda: make_roads(where.roads) and 0, log=log), 90): sys.exit(f'gpu: no roads, exit {code}:\n{log.read_text()[-2000:]}')
-        results = {}
+        results, kept = {}, {}
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):     # checks made before on the same device with the same packages
+            before = json.loads(a.write.read_text())
+            if all(before[k] == v for k, v in made.items()): kept = before['checks']
         for name, result in run_all(a.names or list(checks), where, begin + a.minutes*60, 4 if where.cuda and where.cores >= 8 else 1):
             results[name] = result
             said = result['problems'] if result['status'] == 'skipped' else [summary(result['figures'])]
             print(f"{result['status']:7} {name:15} {result['seconds']:6.1f} s  {said[0]}", flush=True)
             for words in result['problems'] if result['status'] == 'FAILED' else (): print('        ' + words.rstrip().replace('\n', '\n        '), flush=True)
-            count = lambda s: sum(o['status'] == s for o in results.values())
-            made |= dict(passed=count('passed'), failed=count('FAILED'), skipped=count('skipped'), seconds=round(time.monotonic() - begin, 1),
-                         checks={k: dict(status=v['status'], seconds=v['seconds'], **v['figures'], **({'problems': v['problems']} if v['problems'] else {})) for k, v in results.items()})
+            new = {k: dict(status=v['status'], seconds=v['seconds'], **v['figures'], **({'problems': v['problems']} if v['problems'] else {})) for k, v in results.items()}
+            all_of = {k: (kept | new)[k] for k in checks if k in kept | new}
+            count = lambda s: sum(o['status'] == s for o in all_of.values())
+            made |= dict(passed=count('passed'), failed=count('FAILED'), skipped=count('skipped'), seconds=round(time.monotonic() - begin, 1), checks=all_of)
             if a.write and not a.cpu:
                 a.write.parent.mkdir(parents=True, exist_ok=True)
                 part = a.write.with_name(a.write.name + '.tmp')
                 part.write_text(json.dumps(made, indent=1) + '\n')
                 part.replace(a.write)
     print(json.dumps(made))
-    return int(made['failed'] > 0)
+    return int(any(o['status'] == 'FAILED' for o in results.values()))
 
 if __name__ == '__main__': sys.exit(main())

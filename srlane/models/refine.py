@@ -26,7 +26,9 @@ def sample_features(level:Tensor,   # (B,C,h,w) features
                     points:Tensor,  # (B,N,K,2) x and y in fractions of the image, y downwards; in float32 or finer
                    )->Tensor:       # (B,C,N,K) in the points' precision
     "Features at points, interpolated between pixels"
-    return F.grid_sample(level.to(points.dtype), points*2 - 1, mode='bilinear', padding_mode='zeros', align_corners=True)
+    level, grid = level.to(points.dtype), points*2 - 1
+    if torch.compiler.is_dynamo_compiling(): return torch.grid_sampler_2d(level, grid, 0, 0, True) # F.grid_sample picks cuDNN's, which no graph can hold whose batch size varies
+    return F.grid_sample(level, grid, mode='bilinear', padding_mode='zeros', align_corners=True)
 
 # %% ../../nbs/models/06_refine.ipynb #8503157b
 def level_weights(z:Tensor,     # (K,) wanted level of each point, 0 the coarsest
