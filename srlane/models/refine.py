@@ -27,7 +27,8 @@ def sample_features(level:Tensor,   # (B,C,h,w) features
                    )->Tensor:       # (B,C,N,K) in the points' precision
     "Features at points, interpolated between pixels"
     level, grid = level.to(points.dtype), points*2 - 1
-    if torch.compiler.is_dynamo_compiling(): return torch.grid_sampler_2d(level, grid, 0, 0, True) # F.grid_sample picks cuDNN's, which no graph can hold whose batch size varies
+    # F.grid_sample picks cuDNN's sampler on a GPU, which has no form for batches of any size in one graph
+    if torch.compiler.is_dynamo_compiling(): return torch.grid_sampler_2d(level, grid, 0, 0, True)
     return F.grid_sample(level, grid, mode='bilinear', padding_mode='zeros', align_corners=True)
 
 # %% ../../nbs/models/06_refine.ipynb #8503157b
