@@ -1,8 +1,8 @@
 """Python code in processes of its own that begin with what is slow to import already imported: one process imports it, and is copied for each.
 
-A copy is as good as a new process: what one notebook does, no other sees. Of srlane itself nothing is imported beforehand.
+A copy is as good as a new process: what one notebook does, no other sees. srlane is imported beforehand too, and its roads have their textures.
 """
-import atexit, gc, importlib, json, os, select, signal, socket, subprocess, sys, tempfile, threading, time, traceback
+import atexit, gc, importlib, json, os, pkgutil, select, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -63,11 +63,23 @@ class Forks:
 
 # --- In the process that imports
 
+def warm():
+    "Import all of srlane, and make the textures of its roads"
+    import cv2, srlane
+    for m in pkgutil.walk_packages(srlane.__path__, 'srlane.'): importlib.import_module(m.name)
+    from srlane.synth import texture
+    cv2.setNumThreads(0)                                 # its threads would be lost in a copy
+    for k in range(4): texture.ground_texture(k)
+    for k in texture._kinds: texture.roadside_texture(k)
+    for c in srlane.synth.culane_categories: srlane.synth.make_scene(seed=0, category=c, size=(410, 148))
+    cv2.setNumThreads(-1)
+
 def serve(sock):
     "Import, then copy this process for each piece of code that arrives"
     signal.signal(signal.SIGINT, signal.SIG_IGN)         # Ctrl-C is for who waits, and with him this ends
     for m in modules:
         with suppress(ImportError): importlib.import_module(m)   # an extra that is not installed
+    warm()
     threads = len(os.listdir('/proc/self/task'))
     if threads > 1: raise SystemExit(f'{threads} threads run after the imports, and a copy would lack all but one: each notebook gets a new process')
     gc.collect(); gc.freeze()

@@ -51,7 +51,7 @@ def _checked(source, overrides=()):
     cfg = merge(_defaults(), source.tree, at)
     for o in overrides:
         tree, name = read_override(o)
-        cfg = merge(cfg, tree, lambda key: name)
+        cfg = merge(cfg, tree, lambda key: name, own=True)
         source.lines.update({k: '' for k in _keys(tree)})          # the value itself says where it stands
     _require_values(cfg, source.name, at)
     _expand_paths(cfg, at)

@@ -41,9 +41,10 @@ def call_omegaconf(f,   # function of a configuration
 def merge(cfg,  # OmegaConf tree of `Config`
           tree, # settings to put over it
           at,   # function from a key to the place that an error names
+          own=False, # `cfg` is the caller's, and may change
          ):     # OmegaConf tree
     "A configuration with settings put over it; an error names the place, the key and what would be right"
-    tree, cfg = dict(tree), cfg.copy()       # OmegaConf copies all of it
+    tree, cfg = dict(tree), cfg if own else cfg.copy()       # OmegaConf copies all of it
     for k, v in tree.items():
         if not isinstance(k, str): raise ConfigError(f"{at(f'{k}')}: the key {k!r} is not a name")
         if k == 'ema' and isinstance(v, bool): tree[k] = _ema(v, at(k))
