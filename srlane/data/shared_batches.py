@@ -12,6 +12,7 @@ from multiprocessing.queues import Queue
 from typing import NamedTuple
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch.utils.data import get_worker_info
 
 # %% ../../nbs/data/08c_shared_batches.ipynb #5b100008
@@ -26,16 +27,16 @@ class Packed(NamedTuple):
     slot:int
     batch:dict # `Place`s instead of tensors
 
-def _tensor(memory, place): return torch.frombuffer(memory, dtype=place.dtype, count=math.prod(place.shape), offset=place.offset).view(place.shape)
+def _tensor(memory, place):
+    "A view of a slot"
+    return torch.frombuffer(memory, dtype=place.dtype, count=math.prod(place.shape), offset=place.offset).view(place.shape)
 
 def _tensors(memory, o):
     "Places as views of a slot"
     if isinstance(o, Place): return _tensor(memory, o)
     return [_tensors(memory, i) for i in o] if isinstance(o, list) else o
 
-def _free(taken, slot, owner, process=os.getpid):
-    if process() == owner: taken[slot] = 0
-
+# %% ../../nbs/data/08c_shared_batches.ipynb #5b100013
 class BatchSlots:
     "Memory that a process shares with the workers that it forks; a part takes room when it is first written"
     def __init__(self,
@@ -67,11 +68,18 @@ class BatchSlots:
         self.taken[slot] = 1
         return Packed(slot, batch)
 
-    def unpack(self, packed:Packed)->dict: # with tensors, which hold the slot
-        "In the process that trains: the batch that a worker has packed"
-        memory = np.frombuffer(self.memory[packed.slot], np.uint8)
-        weakref.finalize(memory, _free, self.taken, packed.slot, os.getpid()).atexit = False
-        return {k: _tensors(memory, v) for k, v in packed.batch.items()}
+# %% ../../nbs/data/08c_shared_batches.ipynb #5b100014
+def _free(taken, slot, owner, process=os.getpid):
+    if process() == owner: taken[slot] = 0
+
+@patch
+def unpack(self:BatchSlots,
+           packed:Packed, # by a worker
+          )->dict:        # with tensors, which hold the slot
+    "In the process that trains: the batch, in its slot"
+    memory = np.frombuffer(self.memory[packed.slot], np.uint8)
+    weakref.finalize(memory, _free, self.taken, packed.slot, os.getpid()).atexit = False
+    return {k: _tensors(memory, v) for k, v in packed.batch.items()}
 
 # %% ../../nbs/data/08c_shared_batches.ipynb #5b10000e
 class _BatchQueue(Queue):
@@ -103,5 +111,11 @@ class SharedBatches(getattr(multiprocessing.context, 'ForkContext', multiprocess
         try: yield
         finally: self.slots = None
 
-    def Queue(self, maxsize=0): return _BatchQueue(self.slots, self) if self.slots else super().Queue(maxsize)
-    def __call__(self, samples): return self.slots.pack(get_worker_info().id, self.collate, samples) if self.slots else self.collate(samples)
+    def Queue(self,
+              maxsize=0, # messages that may wait; 0: any number
+             ):
+        "One that unpacks batches, where there are slots"
+        return _BatchQueue(self.slots, self) if self.slots else super().Queue(maxsize)
+
+    def __call__(self, samples):
+        return self.slots.pack(get_worker_info().id, self.collate, samples) if self.slots else self.collate(samples)
