@@ -12,7 +12,6 @@ from multiprocessing.queues import Queue
 from typing import NamedTuple
 import numpy as np
 import torch
-from fastcore.basics import patch
 from torch.utils.data import get_worker_info
 
 # %% ../../nbs/data/08c_shared_batches.ipynb #5b100008
@@ -72,13 +71,12 @@ class BatchSlots:
 def _free(taken, slot, owner, process=os.getpid):
     if process() == owner: taken[slot] = 0
 
-@patch
-def unpack(self:BatchSlots,
+def unpack(slots:BatchSlots,
            packed:Packed, # by a worker
           )->dict:        # with tensors, which hold the slot
     "In the process that trains: the batch, in its slot"
-    memory = np.frombuffer(self.memory[packed.slot], np.uint8)
-    weakref.finalize(memory, _free, self.taken, packed.slot, os.getpid()).atexit = False
+    memory = np.frombuffer(slots.memory[packed.slot], np.uint8)
+    weakref.finalize(memory, _free, slots.taken, packed.slot, os.getpid()).atexit = False
     return {k: _tensors(memory, v) for k, v in packed.batch.items()}
 
 # %% ../../nbs/data/08c_shared_batches.ipynb #5b10000e
@@ -90,7 +88,7 @@ class _BatchQueue(Queue):
 
     def get(self, *args, **kwargs):
         got = super().get(*args, **kwargs)
-        if isinstance(got, tuple) and isinstance(got[-1], Packed): return *got[:-1], self.slots.unpack(got[-1])
+        if isinstance(got, tuple) and isinstance(got[-1], Packed): return *got[:-1], unpack(self.slots, got[-1])
         return got
 
 class SharedBatches(getattr(multiprocessing.context, 'ForkContext', multiprocessing.context.BaseContext)):
