@@ -7,7 +7,7 @@ __all__ = ['EpochSampler', 'collate', 'lane_loader', 'build_dataset', 'build_dat
 
 # %% ../../nbs/data/09_loader.ipynb #01f9eb65
 import multiprocessing, os, signal, sys, threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain, islice
 from multiprocessing import resource_tracker
 import cv2, torch
@@ -20,6 +20,7 @@ from .files import DataError
 from .lanes import Lanes, settle_max_lanes
 from .images import recycle_memory
 from .prepared import open_prepared
+from .shared_batches import SharedBatches
 from .transforms import build_augmentation
 from ..lane import build_geometry
 
@@ -60,10 +61,11 @@ class EpochSampler(Sampler):
 
 # %% ../../nbs/data/09_loader.ipynb #f03eb24b
 def collate(samples, # list of samples
+            stack=torch.stack, # makes one of a list of tensors
            )->dict: # `img` (B, 3, H, W) uint8, `meta` list; `gt_lane` (B, max_lanes, 4+P); `gt_angle`, `gt_seg`: (B, h, w) per stride
     "Samples as a batch; `warp` and `colour` too, where `augment_batch` is to follow"
-    levels = {k: [torch.stack(o) for o in zip(*(s[k] for s in samples))] for k in ('gt_angle', 'gt_seg', 'colour') if k in samples[0]}
-    whole = {k: torch.stack([s[k] for s in samples]) for k in ('img', 'warp', 'gt_lane', 'gt_attribute') if k in samples[0]}
+    levels = {k: [stack(o) for o in zip(*(s[k] for s in samples))] for k in ('gt_angle', 'gt_seg', 'colour') if k in samples[0]}
+    whole = {k: stack([s[k] for s in samples]) for k in ('img', 'warp', 'gt_lane', 'gt_attribute') if k in samples[0]}
     return {**whole, **levels, 'meta': [s['meta'] for s in samples]}
 
 # %% ../../nbs/data/09_loader.ipynb #52365437
@@ -98,8 +100,9 @@ class _WorkerLoader(DataLoader):
         if not self.num_workers: return super().__iter__()
         if (self.multiprocessing_context or multiprocessing).get_start_method() != 'fork':
             resource_tracker.ensure_running()   # starting it later would let interrupts through again
+        shared = self.collate_fn.open_slots() if isinstance(self.collate_fn, SharedBatches) else nullcontext()
         with _one_start:
-            with _hold_interrupts(): batches = super().__iter__()
+            with _hold_interrupts(), shared: batches = super().__iter__()
             return chain([*islice(batches, 1)], batches) if self.pin_memory else batches
 
 # %% ../../nbs/data/09_loader.ipynb #1ec9804b
@@ -117,10 +120,11 @@ def lane_loader(dataset:LaneDataset,   # its `train` says whether the order is r
     there = f"{len(dataset):,} images and {core_count():,} cores" + f" for {world_size} devices"*(world_size > 1)
     if workers < asked: dataset.notes.append(f"{workers:,} workers instead of {asked:,}: there are {there}")
     if not workers: recycle_memory()
-    context = ('fork' if sys.platform == 'linux' else None) if workers else None
-    return _WorkerLoader(dataset, batch_size//world_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=dataset.train,
+    mine, (w, h) = batch_size//world_size, dataset.device_frames.size if dataset.device_frames else dataset.geometry.img_size
+    shared = SharedBatches(collate, workers, each=4, size=mine*(4*w*h + 2**16)) if workers and sys.platform == 'linux' else None
+    return _WorkerLoader(dataset, mine, sampler=sampler, num_workers=workers, collate_fn=shared or collate, drop_last=dataset.train,
                         pin_memory=pin_memory, worker_init_fn=_init_worker, generator=torch.Generator(),
-                        persistent_workers=bool(workers) and dataset.train, multiprocessing_context=context)
+                        persistent_workers=bool(workers) and dataset.train, multiprocessing_context=shared)
 
 # %% ../../nbs/data/09_loader.ipynb #f4a7fdca
 def build_dataset(split_cfg, # `type`, `data_root` and `split`
