@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 FLAGS  ?=
 
-.PHONY: help env demo test test-fast test-slow weights stress fuzz gpu notebooks export readme docs release hooks clean
+.PHONY: help env demo test test-fast test-rest test-slow weights stress fuzz gpu notebooks export readme docs release hooks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -24,14 +24,17 @@ $(READY): settings.ini setup.py constraints.txt
 demo: env ## synthetic roads, training, validation, pictures (ARGS="…" is passed on)
 	$(BIN)/srlane demo $(ARGS)
 
-test: env ## every check (ARGS="house docs" runs only those groups)
+test: env ## notebooks, modules, types, site, wheel (ARGS="house docs" runs only those groups)
 	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
 
 test-fast: env ## the inner loop, under two minutes: export, house, lint, the notebooks that differ from main and those that use them
 	$(BIN)/python tools/check.py --fast
 
+test-rest: env ## what tries the library from outside: injected faults, hostile input, benchmarks, a browser, the README's commands
+	$(BIN)/python tools/check.py --rest
+
 test-slow: FLAGS := slow
-test-slow: test ## every check with what `make test` leaves out, and each notebook in a new process
+test-slow: test ## all of both with what takes longer, and each notebook in a new process
 
 weights: env ## the weights that come with the package: roads, training, file (hours; goes on where it was ended)
 	$(BIN)/python tools/weights.py --write $(ARGS)

@@ -1,6 +1,8 @@
-"""`make test`: every check of the project, one line each; the last line counts them.
+"""The checks of the project, one line each; the last line counts them.
 
-    python tools/check.py [--flags FLAGS] [GROUP ...]    groups: export house types notebooks docs wheel faults fuzz bench browser readme (all without a name)
+    python tools/check.py [--rest] [--flags FLAGS] [GROUP ...]    groups: export house types notebooks docs wheel, and with --rest faults fuzz bench browser readme
+
+`make test` runs the first ones, `make test-rest` the others, and `make test-slow` all of them with what takes longer.
 
 It changes nothing but `_proc` and `_docs`: what would write elsewhere works on a copy.
 """
@@ -263,6 +265,9 @@ def check_readme(tally:Tally):
 
 # --- All of it
 
+# What tries the library from outside, as a process, a program or a person; the rest says whether notebooks, modules and site are right
+rest = 'faults fuzz bench browser readme'.split()
+
 # What takes longest, begun first: else the last of two cores waits for it alone
 first = ('docs notebooks/30_runner fuzz notebooks/export/05_convert notebooks/export/02_files readme faults/kills faults/guards faults/devices browser notebooks/reference/export '
          'notebooks/look/05_monitor notebooks/reference/models notebooks/tutorials/export notebooks/models/07_detector faults/interrupt').split()
@@ -283,13 +288,16 @@ def main():
     notebooks.hear_ctrl_c()
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('groups', nargs='*'); p.add_argument('--flags', default='', help='nbdev test flags to run too, such as slow; notebooks get new processes')
+    p.add_argument('--rest', action='store_true', help=f'{", ".join(rest)}, instead of the others')
     p.add_argument('--fast', action='store_true', help='the inner loop: export, house, lint, and in the first 80 seconds the notebooks that differ from main or use one that does')
     args, tally, start = p.parse_args(), Tally(), time.time()
     with notebooks.tests(fresh=bool(args.flags)) as forks, tempfile.TemporaryDirectory(prefix='srlane-') as lines, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as ex:      # one more than there are cores: somebody always waits
-        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in (args.groups or ['notebooks'])
-        groups = jobs(args.flags, forks, lines if counting else '')
-        if unknown := set(args.groups) - set(groups): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(groups)}')
-        todo = {f'{g}/{name}'.removesuffix('/all'): f for g in args.groups or groups for name, f in groups[g].items()}
+        every = jobs(args.flags, forks, lines)
+        if unknown := set(args.groups) - set(every): p.error(f'no such group: {", ".join(unknown)}; there are {", ".join(every)}')
+        chosen = args.groups or [g for g in every if args.flags or (g in rest) == args.rest]
+        counting = find_spec('coverage') is not None and not args.fast and 'notebooks' in chosen
+        groups = every if counting else jobs(args.flags, forks, '')
+        todo = {f'{g}/{name}'.removesuffix('/all'): f for g in chosen for name, f in groups[g].items()}
         order, late = sorted(todo, key=lambda n: first.index(n) if n in first else len(first)), []
         if args.fast: order = ['export', 'house', 'notebooks/lint'] + [f'notebooks/{notebooks.short(p)}' for p in notebooks.affected()]
         def job(name):

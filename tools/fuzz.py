@@ -6,7 +6,7 @@
 An input is made from valid ones by mutation, from a seed, in a folder of its own. It must end in a result or in one of the library's errors, in one line
 that names the file, option or key. A traceback, a hang, a process that is left, a file written outside or changed, memory without bound, a terminal code
 or NaN taken for a setting is a finding. Inputs run in worker processes that are watched and killed. The last line is one JSON object; exit code 1 with findings.
-`--quick` is what `make test` does: the first inputs of each group. Everything happens in a temporary folder, without network.
+`--quick` is what `make test-rest` does: the first inputs of each group. Everything happens in a temporary folder, without network.
 """
 import argparse, copy, gc, hashlib, importlib, io, json, math, os, random, re, resource, shutil, signal, stat, struct, sys, tempfile, time, traceback, warnings, zlib
 from collections import Counter, deque, namedtuple

@@ -3,7 +3,7 @@
     python tools/stress.py [--quick] [GROUP ...]    groups: kills signals guards devices memory uneven nolanes dead launch interrupt restarts (all without a name)
 
 Everything happens on synthetic roads in a temporary folder, with the network of the preset `demo`, on the CPU.
-`--quick` is what `make test` does: fewer kills, fewer ways to start processes.
+`--quick` is what `make test-rest` does: fewer kills, fewer ways to start processes.
 """
 import argparse, io, os, queue, random, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 from importlib.util import find_spec
