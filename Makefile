@@ -24,13 +24,13 @@ $(READY): settings.ini setup.py constraints.txt
 demo: env ## synthetic roads, training, validation, pictures (ARGS="…" is passed on)
 	$(BIN)/srlane demo $(ARGS)
 
-test: env ## notebooks, modules, types, site, wheel (ARGS="house docs" runs only those groups)
+test: env ## notebooks, modules, types, house rules, wheel (ARGS="house docs" runs only those groups)
 	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
 
 test-fast: env ## the inner loop, under two minutes: export, house, lint, the notebooks that differ from main and those that use them
 	$(BIN)/python tools/check.py --fast
 
-test-rest: env ## what tries the library from outside: injected faults, hostile input, benchmarks, a browser, the README's commands
+test-rest: env ## the site, and what tries the library from outside: injected faults, hostile input, benchmarks, a browser, the README's commands
 	$(BIN)/python tools/check.py --rest
 
 test-slow: FLAGS := slow

@@ -1,6 +1,6 @@
 """The checks of the project, one line each; the last line counts them.
 
-    python tools/check.py [--rest] [--flags FLAGS] [GROUP ...]    groups: export house types notebooks docs wheel, and with --rest faults fuzz bench browser readme
+    python tools/check.py [--rest] [--flags FLAGS] [GROUP ...]    groups: export house types notebooks wheel, and with --rest docs faults fuzz bench browser readme
 
 `make test` runs the first ones, `make test-rest` the others, and `make test-slow` all of them with what takes longer.
 
@@ -265,8 +265,8 @@ def check_readme(tally:Tally):
 
 # --- All of it
 
-# What tries the library from outside, as a process, a program or a person; the rest says whether notebooks, modules and site are right
-rest = 'faults fuzz bench browser readme'.split()
+# The site, and what tries the library from outside, as a process, a program or a person; the others say whether notebooks and modules are right
+rest = 'docs faults fuzz bench browser readme'.split()
 
 # What takes longest, begun first: else the last of two cores waits for it alone
 first = ('docs notebooks/30_runner fuzz notebooks/export/05_convert notebooks/export/02_files readme faults/kills faults/guards faults/devices browser notebooks/reference/export '
