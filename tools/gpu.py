@@ -981,7 +981,7 @@ def main()->int: # exit code
         where = Where('cpu' if a.cpu else 'cuda', tmp, 0 if a.cpu else made['count'])
         if code := finish(child(lambda: make_roads(where.roads) and 0, log=log), 90): sys.exit(f'gpu: no roads, exit {code}:\n{log.read_text()[-2000:]}')
         results, kept = {}, {}
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):     # checks made before on the same device with the same packages
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):     # checks made before on the same device with the same packages
             before = json.loads(a.write.read_text())
             if all(before[k] == v for k, v in made.items()): kept = before['checks']
         for name, result in run_all(a.names or list(checks), where, begin + a.minutes*60, 4 if where.cuda and where.cores >= 8 else 1):
