@@ -24,7 +24,7 @@ $(READY): settings.ini setup.py constraints.txt
 demo: env ## synthetic roads, training, validation, pictures (ARGS="…" is passed on)
 	$(BIN)/srlane demo $(ARGS)
 
-test: env ## notebooks, modules, types, house rules, wheel (ARGS="house docs" runs only those groups)
+test: env ## notebooks, modules, types, house rules, wheel (ARGS="house types" runs only those groups)
 	$(BIN)/python tools/check.py --flags "$(FLAGS)" $(ARGS)
 
 test-fast: env ## the inner loop, under two minutes: export, house, lint, the notebooks that differ from main and those that use them

@@ -19,7 +19,7 @@ def cell_lines(notebook:Path)->dict: # cell's id -> module, line that its code b
     return {m[1]: (path, i) for path in house.modules().values() for i, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1) if (m := head.match(line))}
 
 # Before Python 3.12 a tracer slows all Python by two fifths. It rests in what takes long in other packages, and in what of ours a process has run so often
-# that it has seen most of its lines: the share that is printed is at least so large. Module → its functions → calls before the tracer rests.
+# that it has seen most of its lines: the true share is at least the one that is printed. Module → its functions → calls before the tracer rests.
 rests = {'torch.export': dict(export=0), 'torch.onnx': dict(export=0), 'openvino': dict(convert_model=0), 'nncf': dict(quantize=0),
          'omegaconf': {'OmegaConf.unsafe_merge': 0, 'OmegaConf.structured': 0, 'OmegaConf.load': 0, 'OmegaConf.to_yaml': 0, 'OmegaConf.create': 0, 'OmegaConf.to_container': 0,
                        'OmegaConf.missing_keys': 0, 'DictConfig.copy': 0},

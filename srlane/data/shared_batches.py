@@ -48,7 +48,7 @@ class BatchSlots:
 
     def pack(self,
              worker:int, # its number
-             collate,    # makes a batch of samples and a function that stacks tensors
+             collate,    # makes a batch; called with samples and a function that stacks tensors
              samples,    # list
             ):           # `Packed`, or the batch itself where no slot is free
         "In a worker: a batch, stacked in the first slot that is free"
@@ -82,8 +82,8 @@ def unpack(slots:BatchSlots,
 # %% ../../nbs/data/08c_shared_batches.ipynb #5b10000e
 class _BatchQueue(Queue):
     "Unpacks batches as they arrive"
-    def __init__(self, slots, ctx):
-        super().__init__(ctx=ctx)
+    def __init__(self, maxsize, slots, ctx):
+        super().__init__(maxsize, ctx=ctx)
         self.slots = slots
 
     def get(self, *args, **kwargs):
@@ -92,9 +92,9 @@ class _BatchQueue(Queue):
         return got
 
 class SharedBatches(getattr(multiprocessing.context, 'ForkContext', multiprocessing.context.BaseContext)):
-    "Of a `DataLoader` that forks its workers: `multiprocessing_context`, and `collate_fn`"
+    "Both the `multiprocessing_context` and the `collate_fn` of a `DataLoader` that forks its workers"
     def __init__(self,
-                 collate,     # makes a batch of samples and a function that stacks tensors
+                 collate,     # makes a batch; called with samples and a function that stacks tensors
                  workers:int, # processes
                  each:int,    # slots of a worker: for the batches it may be asked for at once, and for those in use
                  size:int,    # bytes of a slot
@@ -103,7 +103,7 @@ class SharedBatches(getattr(multiprocessing.context, 'ForkContext', multiprocess
 
     @contextmanager
     def open_slots(self):
-        "For workers that start meanwhile"
+        "Slots for the workers that start inside the `with`"
         try: self.slots = BatchSlots(*self.sizes)
         except (OSError, MemoryError, OverflowError): self.slots = None
         try: yield
@@ -113,7 +113,7 @@ class SharedBatches(getattr(multiprocessing.context, 'ForkContext', multiprocess
               maxsize=0, # messages that may wait; 0: any number
              ):
         "One that unpacks batches, where there are slots"
-        return _BatchQueue(self.slots, self) if self.slots else super().Queue(maxsize)
+        return _BatchQueue(maxsize, self.slots, self) if self.slots else super().Queue(maxsize)
 
     def __call__(self, samples):
         return self.slots.pack(get_worker_info().id, self.collate, samples) if self.slots else self.collate(samples)

@@ -27,7 +27,7 @@ def sample_features(level:Tensor,   # (B,C,h,w) features
                    )->Tensor:       # (B,C,N,K) in the points' precision
     "Features at points, interpolated between pixels"
     level, grid = level.to(points.dtype), points*2 - 1
-    # F.grid_sample picks cuDNN's sampler on a GPU, which has no form for batches of any size in one graph
+    # F.grid_sample picks cuDNN's sampler on a GPU, which torch.compile cannot trace where the batch size varies
     if torch.compiler.is_dynamo_compiling(): return torch.grid_sampler_2d(level, grid, 0, 0, True)
     return F.grid_sample(level, grid, mode='bilinear', padding_mode='zeros', align_corners=True)
 
